@@ -1,0 +1,1 @@
+"""Pure geometry: windows, tiles, levels, bands and ground sample distance. Reads no file."""

@@ -1,0 +1,131 @@
+"""Bands: what a model expects of each, and how a raster's bands are matched to them by name."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from geohier.errors import BandMismatchError, ConfigError
+
+COMMON_NAMES = {
+    "b1": "coastal",
+    "b2": "blue",
+    "b3": "green",
+    "b4": "red",
+    "b5": "rededge071",
+    "b6": "rededge075",
+    "b7": "rededge078",
+    "b8": "nir",
+    "b8a": "nir08",
+    "b9": "nir09",
+    "b11": "swir16",
+    "b12": "swir22",
+    "near infrared": "nir",
+    "near-infrared": "nir",
+    "nearinfrared": "nir",
+}
+"""Other spellings of the STAC `eo:common_name`; the numbers are Sentinel-2's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Band:
+    """One band as a model was trained on it.
+
+    Args:
+        name: STAC common name where there is one (`red`, `nir`), else the file's own.
+        dtype: NumPy name of the data type in the files.
+        mean: mean of the valid pixels, in file units.
+        std: standard deviation of the valid pixels, in file units.
+        low: 2nd percentile of the valid pixels, in file units.
+        high: 98th percentile of the valid pixels, in file units.
+        scale: scale that the files declare.
+        offset: offset that the files declare.
+        nodata: value that the files declare as nodata.
+    """
+
+    name: str
+    dtype: str
+    mean: float
+    std: float
+    low: float | None = None
+    high: float | None = None
+    scale: float = 1.0
+    offset: float = 0.0
+    nodata: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.std > 0:
+            raise ConfigError(f"band {self.name}: a standard deviation must be above 0, found {self.std}")
+
+
+@dataclass(frozen=True, slots=True)
+class BandSet:
+    """The bands that a model reads, in its order."""
+
+    bands: tuple[Band, ...]
+
+    def __post_init__(self) -> None:
+        names = [canonical(band.name) for band in self.bands]
+        if not names or len(set(names)) < len(names):
+            raise ConfigError(f"bands need distinct names, found {[b.name for b in self.bands]}")
+
+    def __len__(self) -> int:
+        return len(self.bands)
+
+    def __iter__(self) -> Iterator[Band]:
+        return iter(self.bands)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names, in the model's order."""
+        return tuple(band.name for band in self.bands)
+
+
+def canonical(name: str) -> str:
+    """Return the common name behind a band's name.
+
+    Example:
+        >>> canonical("B04"), canonical("Red"), canonical("NIR")
+        ('red', 'red', 'nir')
+    """
+    key = name.strip().lower()
+    if key.startswith("b0"):
+        key = "b" + key[2:]
+    return COMMON_NAMES.get(key, key)
+
+
+def match_bands(wanted: tuple[str, ...], found: tuple[str | None, ...]) -> tuple[tuple[int, ...], bool]:
+    """Find the raster's bands that a model reads.
+
+    Args:
+        wanted: names of the model's bands, in its order.
+        found: names of the raster's bands, None where it gives none.
+
+    Returns:
+        Index (from 0) in the raster of each wanted band, and whether they were matched by name;
+        without names, bands are taken in their order if the counts agree.
+
+    Raises:
+        BandMismatchError: names are there but some are missing, or there are no names and the
+            counts differ.
+
+    Example:
+        >>> match_bands(("red", "nir"), ("B02", "B04", "B08"))
+        ((1, 2), True)
+        >>> match_bands(("red", "nir"), (None, None))
+        ((0, 1), False)
+    """
+    places = {canonical(name): at for at, name in enumerate(found) if name}
+    if all(canonical(name) in places for name in wanted):
+        return tuple(places[canonical(name)] for name in wanted), True
+    named = [name for name in found if name]
+    if named and len(named) == len(found):
+        missing = [name for name in wanted if canonical(name) not in places]
+        raise BandMismatchError(
+            f"the raster's bands are {' '.join(named)}, the model reads {' '.join(wanted)}: "
+            f"no {' '.join(missing)}; name the bands with --bands in the model's order"
+        )
+    if len(found) != len(wanted):
+        raise BandMismatchError(
+            f"the raster has {len(found)} bands without names, the model reads {len(wanted)} "
+            f"({' '.join(wanted)}): name the bands with --bands in the model's order"
+        )
+    return tuple(range(len(wanted))), False
