@@ -1,4 +1,4 @@
-"""Every error that geohier raises on purpose, and the exit code that each one gives the command line.
+"""Every error that geohier raises on purpose, and the exit code of the command line for each.
 
     GeohierError
     ├── ConfigError             2  an option, a config file or a combination of them is wrong

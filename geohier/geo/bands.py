@@ -53,7 +53,9 @@ class Band:
 
     def __post_init__(self) -> None:
         if not self.std > 0:
-            raise ConfigError(f"band {self.name}: a standard deviation must be above 0, found {self.std}")
+            raise ConfigError(
+                f"band {self.name}: a standard deviation must be above 0, found {self.std}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,9 @@ def canonical(name: str) -> str:
     return COMMON_NAMES.get(key, key)
 
 
-def match_bands(wanted: tuple[str, ...], found: tuple[str | None, ...]) -> tuple[tuple[int, ...], bool]:
+def match_bands(
+    wanted: tuple[str, ...], found: tuple[str | None, ...]
+) -> tuple[tuple[int, ...], bool]:
     """Find the raster's bands that a model reads.
 
     Args:

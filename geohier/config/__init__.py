@@ -1,0 +1,1 @@
+"""Configuration: frozen pydantic models, read from YAML that may extend other YAML."""

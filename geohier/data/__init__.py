@@ -1,0 +1,1 @@
+"""Scenes, their labels, and the chips that training draws from them."""

@@ -1,0 +1,1 @@
+"""Precision and batch size: what makes the same answer cheaper."""

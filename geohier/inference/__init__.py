@@ -1,0 +1,1 @@
+"""Sliding-window prediction over rasters of any size."""

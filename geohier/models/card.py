@@ -1,0 +1,57 @@
+"""The model card: what a model reads, what it answers, and where it may be trusted."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from geohier.errors import ConfigError
+from geohier.geo.bands import BandSet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassLabel:
+    """One class: its name, its colour, and the label values that stand for it in training masks."""
+
+    name: str
+    color: str
+    """`#rrggbb`"""
+    label_values: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCard:
+    """What a model reads, what it answers, and where it may be trusted.
+
+    Args:
+        bands: bands, in the model's order, with the statistics that normalise them.
+        classes: classes; the model's channel `k` and the value `k` of a class raster are `classes[k]`.
+        stride: tile offsets and sizes are multiples of it, in pixels.
+        strides: stride of each pyramid level, finest first; empty where there is no pyramid.
+        gsd_m: smallest and largest ground sample distance of the training images, in metres.
+        tile_size_px: size of the chips it was trained on.
+        margins_px: radius, in pixels, that holds the given per cent of the effective receptive
+            field, such as `{90: 40, 95: 56, 99: 110}`; empty where it was not measured.
+        tile_dependent: whether an answer depends on pixels far beyond the margin.
+        scaled: whether the files' scale and offset are applied before normalising.
+        trained_on: scenes, splits and hashes of the training data.
+        scores: scores by name of the data they were measured on.
+        versions: libraries that made the model.
+    """
+
+    bands: BandSet
+    classes: tuple[ClassLabel, ...]
+    stride: int = 1
+    strides: tuple[int, ...] = ()
+    gsd_m: tuple[float, float] | None = None
+    tile_size_px: int | None = None
+    margins_px: Mapping[int, int] = field(default_factory=dict)
+    tile_dependent: bool = False
+    scaled: bool = False
+    trained_on: Mapping[str, object] = field(default_factory=dict)
+    scores: Mapping[str, object] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.classes) < 2:
+            raise ConfigError(f"a model needs two classes or more, found {len(self.classes)}")
+        if self.stride < 1:
+            raise ConfigError(f"a stride must be 1 px or more, found {self.stride}")

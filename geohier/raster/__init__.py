@@ -1,0 +1,1 @@
+"""Rasters on disk: safe opening, windowed reading with validity, part files, COGs, xarray views."""
