@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -32,9 +31,7 @@ def shared_data() -> Path:
     """Folder of the labelled scenes; tests that ask for it are skipped where it is absent."""
     folder = REPOSITORY.parent / "shared" / "data"
     if not folder.is_dir():
-        pytest.skip(
-            "the labelled scenes are not on this machine (docs/data.md says how to get them)"
-        )
+        pytest.skip("the labelled scenes are not here (docs/data.md says how to get them)")
     return folder
 
 
@@ -49,7 +46,7 @@ def write_scene(tmp_path: Path) -> WriteScene:
         transform: Affine | None = None,
         crs: str | None = "EPSG:32631",
         descriptions: tuple[str, ...] = (),
-        **profile: Any,
+        **profile: object,
     ) -> Path:
         path = tmp_path / name
         transform = transform or Affine(10, 0, 500_000, 0, -10, 5_000_000)

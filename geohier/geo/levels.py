@@ -6,9 +6,8 @@ from itertools import pairwise
 from geohier.errors import ConfigError
 
 PIXELS_PER_OBJECT = 8
-"""Cells of a level that an object should span to be drawn by it: FPN's assignment (Lin et al. 2017,
-eq. 1) gives an object of 224 px to the level of stride 16 and 56 px to stride 4, 14 cells each; 8 is
-the geometric lower end of such an octave, and Faster R-CNN's smallest anchor (32 px at stride 4)."""
+"""Cells of a level that an object should span there: Faster R-CNN's smallest anchor, 32 px at
+stride 4 (Lin et al. 2017, Feature Pyramid Networks for Object Detection, section 4.1)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

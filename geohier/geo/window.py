@@ -26,7 +26,7 @@ class Window:
     def __post_init__(self) -> None:
         if self.height < 1 or self.width < 1:
             raise TilingError(
-                f"a window of {self.height} x {self.width} px is empty: both sides must be 1 or more"
+                f"a window of {self.height} x {self.width} px is empty: give both sides 1 or more"
             )
 
     @property

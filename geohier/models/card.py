@@ -23,7 +23,7 @@ class ModelCard:
 
     Args:
         bands: bands, in the model's order, with the statistics that normalise them.
-        classes: classes; the model's channel `k` and the value `k` of a class raster are `classes[k]`.
+        classes: channel `k` of the model and value `k` of a class raster mean `classes[k]`.
         stride: tile offsets and sizes are multiples of it, in pixels.
         strides: stride of each pyramid level, finest first; empty where there is no pyramid.
         gsd_m: smallest and largest ground sample distance of the training images, in metres.

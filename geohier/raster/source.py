@@ -1,4 +1,4 @@
-"""What the rest of geohier sees of rasters: a source that says what it holds, and a reader of pixels.
+"""What the rest of geohier sees of rasters: a source, and the reader of its pixels.
 
 One raster, several files on one grid, and a mosaic all look the same from here on. A source is
 opened once and knows its grid and bands; `select` then fixes which bands are read and how validity
