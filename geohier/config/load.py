@@ -1,0 +1,186 @@
+"""From YAML files and `--set` options to a checked TrainConfig, and back to YAML.
+
+A config may extend another one: what it states is laid over its parent, key by key; lists and
+classes replace the parent's. Every message names the file, or the option, that said it.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from geohier.config.complaints import complaint
+from geohier.config.document import parse_value, read_document
+from geohier.config.schema import TrainConfig
+from geohier.errors import ConfigError
+
+DATA_ROOT = "${data_root}"
+"""The one interpolation, allowed in data.root only."""
+
+_ATOMS = ("data.classes",)
+"""Mappings that replace their parent's instead of being laid over it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Layers:
+    """Values laid over each other, and who stated each of them."""
+
+    values: dict[str, object] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
+
+    def lay(self, values: Mapping[str, object], origin: str) -> None:
+        _lay(self.values, values, origin, self.origins, ())
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:
+    """Read a config, its parents and `key=value` overrides, and check all of it.
+
+    `data_root=FOLDER` among the overrides, or else `$GEOHIER_DATA`, fills in ${data_root}.
+
+    Raises:
+        ConfigError: anything about it is wrong; the message names the file and the dotted key.
+    """
+    layers = _Layers()
+    for file, values in _family(path):
+        layers.lay(values, str(file))
+    data_root = os.environ.get("GEOHIER_DATA")
+    for override in overrides:
+        key, value = split_override(override)
+        if key == "data_root":
+            data_root = str(value)
+        else:
+            layers.lay(_nested(key, value), f"--set {key}")
+    _fill_in_root(layers, data_root, path)
+    return _checked(layers, str(path))
+
+
+def split_override(text: str) -> tuple[str, object]:
+    """Return the dotted key and the typed value of a `key=value` option.
+
+    Example:
+        >>> split_override("chips.size_px=256"), split_override("chips.per_epoch=null")
+        (('chips.size_px', 256), ('chips.per_epoch', None))
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not all(key.split(".")):
+        raise ConfigError(f"--set {text}: give KEY=VALUE, such as chips.size_px=256")
+    if key == "data_root":
+        return key, value
+    return key, parse_value(value, f"--set {key}")
+
+
+def dump_config(config: TrainConfig) -> str:
+    """Return the config as YAML that `load_config` reads back.
+
+    data.root is written as ${data_root}: a saved config names no folder of this machine.
+    """
+    values = config.model_dump(mode="json")
+    values["data"]["root"] = DATA_ROOT
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+
+
+def config_hash(config: TrainConfig) -> str:
+    """Return the SHA-256 of everything in the config except where its data lie."""
+    values = config.model_dump(mode="json", exclude={"data": {"root"}})
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def _family(path: Path) -> list[tuple[Path, dict[str, object]]]:
+    """Return a config's ancestors, eldest first, and the config itself."""
+    found: list[tuple[Path, dict[str, object]]] = []
+    at: Path | None = path
+    while at is not None:
+        if any(at.resolve() == known.resolve() for known, _ in found):
+            chain = " -> ".join(str(file) for file, _ in found)
+            raise ConfigError(f"{path}: extends: goes in a circle: {chain} -> {at}")
+        values = read_document(at)
+        parent = values.pop("extends", None)
+        found.append((at, values))
+        at = None if parent is None else _parent(at, parent)
+    return found[::-1]
+
+
+def _parent(path: Path, parent: object) -> Path:
+    if not isinstance(parent, str) or Path(parent).is_absolute():
+        raise ConfigError(f"{path}: extends: give a path relative to this file, found {parent!r}")
+    if not (path.parent / parent).is_file():
+        raise ConfigError(f"{path}: extends: there is no file {path.parent / parent}")
+    return path.parent / parent
+
+
+def _lay(
+    under: dict[str, object],
+    over: Mapping[str, object],
+    origin: str,
+    origins: dict[str, str],
+    trail: tuple[str, ...],
+) -> None:
+    for key, value in over.items():
+        if not isinstance(key, str):
+            raise ConfigError(f"{origin}: {'.'.join((*trail, str(key)))}: unknown key")
+        here = ".".join((*trail, key))
+        below = under.get(key)
+        if isinstance(value, dict) and here not in _ATOMS:
+            kept = below if isinstance(below, dict) else {}
+            under[key] = kept
+            _lay(kept, value, origin, origins, (*trail, key))
+        else:
+            under[key] = value
+        if not (isinstance(value, dict) and isinstance(below, dict)):
+            origins[here] = origin
+
+
+def _nested(key: str, value: object) -> dict[str, object]:
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    assert isinstance(value, dict)
+    return value
+
+
+def _fill_in_root(layers: _Layers, data_root: str | None, path: Path) -> None:
+    """Make data.root a real path: fill in ${data_root}, start relative ones at their file."""
+    _refuse_interpolation(layers.values, layers.origins, str(path), ())
+    data = layers.values.setdefault("data", {})
+    if not isinstance(data, dict) or not isinstance(data.get("root", "."), str):
+        return  # the check says what is wrong with it
+    root = str(data.get("root", "."))
+    origin = layers.origins.get("data.root", str(path))
+    if DATA_ROOT in root and not data_root:
+        raise ConfigError(
+            f"{origin}: data.root: {root} needs the folder of the data: "
+            "pass --set data_root=FOLDER or set GEOHIER_DATA"
+        )
+    stated_by_file = not origin.startswith("--set") and DATA_ROOT not in root
+    start = Path(origin).parent if stated_by_file else Path()
+    data["root"] = str(start / root.replace(DATA_ROOT, data_root or ""))
+
+
+def _refuse_interpolation(
+    value: object, origins: Mapping[str, str], origin: str, trail: tuple[str, ...]
+) -> None:
+    here = ".".join(trail)
+    origin = origins.get(here, origin)
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            _refuse_interpolation(inner, origins, origin, (*trail, str(key)))
+    elif isinstance(value, list):
+        for at, inner in enumerate(value):
+            _refuse_interpolation(inner, origins, origin, (*trail, str(at)))
+    elif isinstance(value, str):
+        rest = value.replace(DATA_ROOT, "") if here == "data.root" else value
+        if "${" in rest:
+            raise ConfigError(
+                f"{origin}: {here}: {value!r}: only {DATA_ROOT} is filled in, and only in data.root"
+            )
+
+
+def _checked(layers: _Layers, name: str) -> TrainConfig:
+    try:
+        return TrainConfig.model_validate(layers.values)
+    except ValidationError as error:
+        raise ConfigError(complaint(error, layers.origins, name)) from error

@@ -1,0 +1,213 @@
+"""The config of a training run: frozen pydantic models that refuse unknown keys.
+
+Every field says in its description what it is and in which unit; the JSON schema and the commented
+text of `geohier config show` are made from these descriptions.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
+
+from geohier.config.classes import ClassConfig, ClassesInput, read_classes
+
+type Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Section(BaseModel):
+    """A part of the config: frozen, refusing keys that it does not know."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class ImageMaskPair(Section):
+    """One labelled scene, named by its files."""
+
+    image: Path
+    """Raster, relative to data.root unless absolute."""
+    mask: Path
+    """Label raster on the image's grid, relative to data.root unless absolute."""
+    id: str | None = None
+    """Name of the scene; the image's file name without suffix where null."""
+
+
+class DataConfig(Section):
+    """Which labelled scenes there are, and what their labels mean."""
+
+    root: Path = Path()
+    """Folder of the data. It holds split.csv; or train/ and val/, each with images and masks; or
+    it is what the paths of train and val start from. Relative paths start at the config file.
+    ${data_root} stands for --set data_root=... or $GEOHIER_DATA."""
+    train: tuple[ImageMaskPair, ...] = ()
+    """Scenes to train on, as a list of {image, mask}; empty where split.csv or folders say so."""
+    val: tuple[ImageMaskPair, ...] = ()
+    """Scenes that judge the model and choose nothing, as a list of {image, mask}."""
+    exclude: tuple[str, ...] = ()
+    """Ids of scenes that are left out of everything."""
+    classes: Annotated[
+        tuple[ClassConfig, ...], BeforeValidator(read_classes, json_schema_input_type=ClassesInput)
+    ] = Field(min_length=2)
+    """Classes in the model's order: {0: ground, 1: building}, or {building: [1, 2]}, or
+    {building: {values: [1, 2], color: "#d73027"}}."""
+    ignore: int | None = 255
+    """Label value that means unlabelled; null where every value is a class."""
+    bands: tuple[str | NonNegativeInt, ...] | None = None
+    """Bands that the model reads, by name or by index from 0; null for all of the first scene."""
+    gsd_m: PositiveFloat | None = None
+    """Ground sample distance in metres that scenes are brought to; null keeps each scene's own."""
+
+    @model_validator(mode="after")
+    def _no_class_is_ignored(self) -> Self:
+        for one in self.classes:
+            if self.ignore in one.values:
+                raise ValueError(
+                    f"class {one.name} has the label value {self.ignore}, which is also "
+                    "data.ignore: set ignore to null or to another value"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _val_needs_train(self) -> Self:
+        if self.val and not self.train:
+            raise ValueError("val lists scenes but train lists none: list both, or neither")
+        return self
+
+
+class ModelConfig(Section):
+    """The network: a decoder over any encoder that timm knows."""
+
+    decoder: Literal["fpn", "unet"] = "fpn"
+    """fpn: feature pyramid of four levels; unet: the usual comparison."""
+    encoder: str = "resnet18"
+    """Name of the encoder in timm, trained from scratch."""
+    encoder_depth: Annotated[int, Field(ge=3, le=5)] = 5
+    """Halvings of the image in the encoder: the coarsest stride is 2 ** depth pixels. The four
+    levels of an fpn have strides of 4 to 32 px at depth 5, 2 to 16 px at depth 4."""
+    pyramid_channels: PositiveInt = 128
+    """Channels of each pyramid level (fpn)."""
+    segmentation_channels: PositiveInt = 64
+    """Channels in which the levels are merged (fpn)."""
+    dropout: Share = 0.1
+    """Share of channels dropped before the last layer while training (fpn)."""
+
+
+class ChipsConfig(Section):
+    """The samples of a training run: squares cut at random positions."""
+
+    size_px: Annotated[int, Field(ge=32, multiple_of=32)] = 512
+    """Side of a chip in pixels at data.gsd_m, a multiple of 32."""
+    batch_size: PositiveInt = 8
+    """Chips per training step."""
+    per_epoch: PositiveInt | None = None
+    """Chips per epoch; null (and megapixels_per_epoch null): as many as cover the area once."""
+    megapixels_per_epoch: PositiveFloat | None = None
+    """Megapixels of chips per epoch, instead of per_epoch."""
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if self.per_epoch is not None and self.megapixels_per_epoch is not None:
+            raise ValueError("per_epoch and megapixels_per_epoch are both set: null one of them")
+        return self
+
+
+class AugmentConfig(Section):
+    """Random changes to training chips."""
+
+    flips: bool = True
+    """Mirror left-right and up-down, each with a chance of one half."""
+    rotations: bool = True
+    """Turn by 0, 90, 180 or 270 degrees."""
+    scale: tuple[PositiveFloat, PositiveFloat] = (0.8, 1.25)
+    """Smallest and largest factor by which objects shrink or grow; [1, 1] turns it off."""
+    gain: Share = 0.2
+    """Largest relative change of contrast, one draw for all bands."""
+    offset: NonNegativeFloat = 0.2
+    """Largest shift of brightness in standard deviations, one draw for all bands."""
+    band_gain: Share = 0.05
+    """Largest further change of contrast, drawn for each band."""
+    band_offset: NonNegativeFloat = 0.05
+    """Largest further shift in standard deviations, drawn for each band."""
+    gamma: Share = 0.2
+    """Largest bend of the tone curve: dark and bright pixels change by about this many tenths of
+    a standard deviation each; 0 turns it off."""
+
+    @model_validator(mode="after")
+    def _scale_rises(self) -> Self:
+        if self.scale[0] > self.scale[1]:
+            raise ValueError(f"scale falls from {self.scale[0]} to {self.scale[1]}: swap them")
+        return self
+
+
+class ObjectivesConfig(Section):
+    """Weight of each loss in the sum."""
+
+    cross_entropy: NonNegativeFloat = 1.0
+    """Weight of the cross-entropy."""
+    dice: NonNegativeFloat = 1.0
+    """Weight of the soft Dice loss."""
+
+    @model_validator(mode="after")
+    def _something_to_learn(self) -> Self:
+        if self.cross_entropy + self.dice == 0:
+            raise ValueError("all weights are 0: give at least one objective a weight above 0")
+        return self
+
+
+class TrainingConfig(Section):
+    """How the network is fitted, and which part of the train scenes makes choices."""
+
+    epochs: PositiveInt = 60
+    """Passes over chips.per_epoch chips, at most."""
+    max_steps: PositiveInt | None = None
+    """Stop after this many steps; the schedule still spans the epochs. null: no limit."""
+    learning_rate: PositiveFloat = 1e-3
+    """Highest learning rate of AdamW, reached at the end of the warm-up."""
+    weight_decay: NonNegativeFloat = 0.01
+    """Weight decay of AdamW."""
+    warmup_epochs: NonNegativeFloat = 1.0
+    """Epochs over which the learning rate rises; then it falls along a cosine."""
+    ema_decay: Share = 0.99
+    """Share of the averaged weights that a step keeps; 0 turns averaging off."""
+    patience: PositiveInt | None = 15
+    """Epochs without a better score on the choose blocks after which to stop; null: never."""
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """auto: bfloat16 where the processor computes in it, else float32."""
+    workers: NonNegativeInt = 1
+    """Processes that cut chips beside the training; results do not depend on it."""
+    seed: NonNegativeInt = 0
+    """Seed of all that is drawn: choose blocks, first weights, chips, augmentation."""
+    choose_share: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    """Share of the train blocks that make choices (early stop, best checkpoint)."""
+    block_px: PositiveInt = 512
+    """Side of the blocks that are shared out between fit and choose, in pixels of the scene."""
+    buffer_px: NonNegativeInt = 64
+    """Strip around each choose block that is left out of both, in pixels of the scene."""
+
+
+class TrainConfig(Section):
+    """Everything that a training run depends on."""
+
+    data: DataConfig
+    """Labelled scenes and classes."""
+    model: ModelConfig = ModelConfig()
+    """The network."""
+    chips: ChipsConfig = ChipsConfig()
+    """Samples."""
+    augment: AugmentConfig = AugmentConfig()
+    """Random changes to samples."""
+    objectives: ObjectivesConfig = ObjectivesConfig()
+    """Weight of each loss in the sum."""
+    training: TrainingConfig = TrainingConfig()
+    """How the network is fitted."""
