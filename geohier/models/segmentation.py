@@ -1,0 +1,65 @@
+"""From a config to a network that gives each pixel one score per class."""
+
+from torch import nn
+
+from geohier.config.schema import ModelConfig
+from geohier.errors import ConfigError
+from geohier.geo.levels import LevelLadder
+from geohier.models import backbone
+
+
+def build_segmenter(config: ModelConfig, bands: int, classes: int) -> nn.Module:
+    """Build the network of a config, with random weights.
+
+    Every group normalisation is replaced by batch normalisation: in prediction its statistics are
+    fixed, so the answer at a pixel does not depend on the rest of the tile.
+
+    Shape:
+        - image: `(B, bands, H, W)`, normalised, sides divisible by the coarsest stride
+        - logits: `(B, classes, H, W)`
+
+    Raises:
+        ConfigError: the encoder is unknown, or does not give the levels that the decoder merges.
+    """
+    backbone.encoder_name_in_smp(config.encoder)
+    try:
+        network = _build(config, bands, classes)
+        strides = backbone.level_strides(network)
+    except Exception as error:  # each encoder refuses in its own way what it cannot do
+        reason = str(error).split("\n", 1)[0] or type(error).__name__
+        raise ConfigError(
+            f"model.encoder: {config.encoder} cannot be used with decoder {config.decoder} at "
+            f"depth {config.encoder_depth}: {reason}"
+        ) from error
+    if config.decoder == "fpn" and len(strides) < backbone.FPN_LEVELS:
+        raise ConfigError(
+            f"model.encoder: {config.encoder} has levels of strides {strides} px at depth "
+            f"{config.encoder_depth}, an fpn needs {backbone.FPN_LEVELS}: use encoder_depth 5"
+        )
+    return fix_statistics(network)
+
+
+def _build(config: ModelConfig, bands: int, classes: int) -> nn.Module:
+    match config.decoder:
+        case "fpn":
+            return backbone.build_fpn(config, bands, classes)
+        case "unet":
+            return backbone.build_unet(config, bands, classes)
+
+
+def fix_statistics(network: nn.Module) -> nn.Module:
+    """Replace every group normalisation by a batch normalisation of the same channels.
+
+    Subclasses, which may hold an activation too, stay as they are: measuring shows what they do.
+    """
+    for name, child in network.named_children():
+        if type(child) is nn.GroupNorm:
+            setattr(network, name, nn.BatchNorm2d(child.num_channels, eps=child.eps))
+        else:
+            fix_statistics(child)
+    return network
+
+
+def level_ladder(network: nn.Module) -> LevelLadder:
+    """Return the strides of the levels that a network of `build_segmenter` merges."""
+    return LevelLadder(strides=backbone.level_strides(network))

@@ -1,0 +1,59 @@
+import pytest
+import torch
+from torch import nn
+
+from geohier.config.schema import ModelConfig
+from geohier.errors import ConfigError
+from geohier.models.segmentation import build_segmenter, level_ladder
+
+
+@pytest.mark.parametrize("bands", [1, 3, 7])
+@pytest.mark.parametrize(
+    ("decoder", "depth", "strides"),
+    [
+        ("fpn", 5, (4, 8, 16, 32)),
+        ("fpn", 4, (2, 4, 8, 16)),
+        ("fpn", 3, (1, 2, 4, 8)),
+        ("unet", 5, (2, 4, 8, 16, 32)),
+        ("unet", 4, (2, 4, 8, 16)),
+    ],
+)
+def test_every_pixel_gets_one_score_per_class_at_any_depth(
+    decoder: str, depth: int, strides: tuple[int, ...], bands: int
+) -> None:
+    config = ModelConfig(encoder="test_resnet", decoder=decoder, encoder_depth=depth)
+    network = build_segmenter(config, bands, classes=3).eval()
+    assert network(torch.rand(2, bands, 64, 96)).shape == (2, 3, 64, 96)
+    assert level_ladder(network).strides == strides
+
+
+def test_no_layer_normalises_over_the_tile() -> None:
+    network = build_segmenter(ModelConfig(encoder="test_resnet"), 3, 2)
+    assert not [m for m in network.modules() if isinstance(m, nn.GroupNorm | nn.InstanceNorm2d)]
+
+
+def test_building_and_measuring_strides_leaves_the_network_ready_to_train() -> None:
+    network = build_segmenter(ModelConfig(encoder="test_resnet"), 3, 2)
+    level_ladder(network)
+    assert all(module.training for module in network.modules())
+    statistics = {name: value for name, value in network.named_buffers() if "running_mean" in name}
+    assert statistics
+    assert all(bool((value == 0).all()) for value in statistics.values())
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ({"encoder": "resnet81"}, "did you mean resnet18"),
+        ({"encoder": "hf-hub:someone/model"}, "neither timm nor smp"),
+        ({"encoder": "vit_tiny_patch16_224"}, "cannot be used with decoder fpn"),
+        ({"encoder": "test_convnext", "encoder_depth": 4}, "use encoder_depth 5"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+def test_an_encoder_that_cannot_serve_is_refused_with_a_way_out(
+    config: dict[str, object], says: str
+) -> None:
+    with pytest.raises(ConfigError, match=says) as caught:
+        build_segmenter(ModelConfig.model_validate(config), 3, 2)
+    assert "\n" not in str(caught.value)
