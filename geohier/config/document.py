@@ -34,10 +34,9 @@ class _PlainLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _refusal(at: yaml.Node | yaml.Event, problem: str) -> yaml.MarkedYAMLError:
-    error = yaml.MarkedYAMLError(problem=problem)
-    error.problem_mark = at.start_mark
-    return error
+def _refusal(at: yaml.Node | yaml.Event, problem: str) -> yaml.YAMLError:
+    line = f"line {at.start_mark.line + 1}: " if at.start_mark else ""
+    return yaml.YAMLError(f"{line}{problem}")
 
 
 def read_document(path: Path) -> dict[str, object]:

@@ -58,7 +58,7 @@ class DataConfig(Section):
     """Ids of scenes that are left out of everything."""
     classes: Annotated[
         tuple[ClassConfig, ...], BeforeValidator(read_classes, json_schema_input_type=ClassesInput)
-    ] = Field(min_length=2)
+    ] = Field(min_length=2, max_length=255)
     """Classes in the model's order: {0: ground, 1: building}, or {building: [1, 2]}, or
     {building: {values: [1, 2], color: "#d73027"}}."""
     ignore: int | None = 255
@@ -140,8 +140,8 @@ class AugmentConfig(Section):
     band_offset: NonNegativeFloat = 0.05
     """Largest further shift in standard deviations, drawn for each band."""
     gamma: Share = 0.2
-    """Largest bend of the tone curve: dark and bright pixels change by about this many tenths of
-    a standard deviation each; 0 turns it off."""
+    """Largest bend of the tone curve: at 0.2 the darkest and the brightest pixels move against
+    the middle by 0.2 standard deviations; 0 turns it off."""
 
     @model_validator(mode="after")
     def _scale_rises(self) -> Self:
