@@ -63,13 +63,14 @@ make_uv() {
 # A usable environment is brought up to date in place. Any other may be half made, and is made anew.
 make_environment() {
     if is_usable; then
+        say "bringing .venv up to date"
         rm "$ready"
     else
+        say "installing the packages of requirements.txt into .venv (some minutes and 6 GB the first time)"
         rm -rf .venv
         "$uv" venv --quiet --python 3.12 .venv ||
             fail "there is no Python 3.12 and none could be fetched: install Python 3.12, or check the network"
     fi
-    say "installing the packages of requirements.txt into .venv (some minutes and 6 GB the first time)"
     "$uv" pip sync --quiet --python .venv/bin/python --require-hashes requirements.txt ||
         fail "the packages of requirements.txt could not be installed: check the network and the free disk space"
     "$uv" pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable . ||
