@@ -1,0 +1,209 @@
+"""One raster file: its grid and bands, and fast windowed reading of pixels with their validity."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from rasterio.enums import MaskFlags
+from rasterio.windows import Window as RasterioWindow
+
+from geohier.errors import RasterReadError
+from geohier.geo.window import Window
+from geohier.raster.access import BlockCache, open_dataset, raster_io
+from geohier.raster.describe import band_table, block_bytes, check_size, place_of
+from geohier.raster.files import shown
+from geohier.raster.salvage import blank, salvage
+from geohier.raster.source import AlphaRule, Pixels, SourceBand, ValidRule
+from geohier.raster.sparse import SparseBlocks
+from geohier.raster.validity import (
+    MANY_ZEROS,
+    Validity,
+    alpha_candidate,
+    looks_like_alpha,
+    sample_windows,
+)
+
+
+def open_raster(
+    path: str | Path,
+    *,
+    allow_remote: bool = False,
+    allow_ungeoreferenced: bool = False,
+    nodata: float | None = None,
+    band_names: Sequence[str] | None = None,
+    max_pixels: int | None = None,
+) -> "RasterSource":
+    """Open one raster file.
+
+    Args:
+        path: GeoTIFF, JPEG 2000, PNG, JPEG, or a VRT of local files of these.
+        allow_remote: let `path` be a URL or one of GDAL's `/vsi` paths.
+        allow_ungeoreferenced: take a raster that does not say where it lies.
+        nodata: value that means "no data" in every band, in place of what the file declares.
+        band_names: names of all bands, in place of what the file declares.
+        max_pixels: refuse rasters with more pixels.
+
+    Raises:
+        InputError: the file cannot be opened, is damaged at its head, or does not say where it
+            lies.
+        UnsafeInputError: opening it would reach beyond local images.
+        ConfigError: `nodata` or `band_names` do not fit the bands.
+    """
+    with ExitStack() as stack:
+        dataset = open_dataset(path, allow_remote=allow_remote)
+        stack.callback(dataset.close)
+        with raster_io(path):
+            check_size(path, dataset, max_pixels)
+            geobox = place_of(path, dataset, allow_ungeoreferenced=allow_ungeoreferenced)
+            bands, notes = band_table(path, dataset, nodata, band_names)
+        BlockCache.reserve(block_bytes(dataset))
+        stack.pop_all()
+    return RasterSource(Path(path), dataset, geobox, bands, notes)
+
+
+class RasterSource:
+    """One open raster file (a `PixelSource`)."""
+
+    def __init__(
+        self,
+        path: Path,
+        dataset: rasterio.DatasetReader,
+        geobox: GeoBox,
+        bands: tuple[SourceBand, ...],
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        self.name = shown(path.stem)
+        self.files: tuple[Path, ...] = (path,)
+        self.geobox = geobox
+        self.bands = bands
+        self.notes = notes
+        self.dataset = dataset
+
+    def select(
+        self, indexes: Sequence[int], *, valid: ValidRule = "all", alpha: AlphaRule = "auto"
+    ) -> "RasterReader":
+        """Return a reader of these bands (counted from 0), in this order."""
+        return RasterReader(self, tuple(indexes), valid=valid, alpha=alpha)
+
+    def close(self) -> None:
+        """Close the file; its readers are of no use afterwards."""
+        self.dataset.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+class RasterReader:
+    """Reads some bands of one raster (a `PixelReader`).
+
+    Fastest are windows over the raster's full width and whole rows of blocks: so each block is
+    decoded once.
+    """
+
+    def __init__(
+        self, source: RasterSource, indexes: tuple[int, ...], *, valid: ValidRule, alpha: AlphaRule
+    ) -> None:
+        bands = [source.bands[at] for at in indexes]
+        self._path = source.files[0]
+        self._dataset = source.dataset
+        self._numbers = [at + 1 for at in indexes]
+        self._alpha: int | None = None
+        self.geobox = source.geobox
+        self.block_shape: tuple[int, int] = source.dataset.block_shapes[indexes[0]]
+        self.dtype: np.dtype[np.generic] = np.result_type(*(band.dtype for band in bands))
+        self.validity = Validity(
+            dtype=self.dtype, nodata=tuple(band.nodata for band in bands), rule=valid
+        )
+        with raster_io(self._path):
+            self._masked = _masked_bands(self._dataset, self._numbers)
+        self.notes = source.notes + self._settle_alpha(source.bands, indexes, alpha)
+        self.notes += self._look_for_zeros()
+        nodata = {at + 1: source.bands[at].nodata for at in indexes}
+        self._sparse = SparseBlocks(self._dataset, nodata, alpha=self._alpha, rule=valid)
+
+    def read(self, window: Window) -> Pixels:
+        """Read a window that lies inside the raster.
+
+        Raises:
+            BlockReadError: a block of the window cannot be decoded.
+        """
+        values, mask = self._decode(window)
+        return Pixels(values=values, valid=self.validity.judge(values, mask))
+
+    def read_salvaged(self, window: Window) -> tuple[Pixels, tuple[Window, ...]]:
+        """Read a window; blocks that cannot be decoded become invalid, and are returned."""
+        try:
+            return self.read(window), ()
+        except RasterReadError:
+            bands, layers = len(self._numbers), self.validity.layers
+            pixels = blank(window, bands=bands, layers=layers, dtype=self.dtype)
+            return pixels, salvage(self.read, pixels, window, self.block_shape)
+
+    def may_hold_data(self, window: Window) -> bool:
+        """Return False where the file lacks all blocks, and that means nodata."""
+        return not self._sparse.cover(window)
+
+    def _decode(self, window: Window) -> tuple[NDArray[np.generic], NDArray[np.bool_] | None]:
+        at = RasterioWindow(window.col_off, window.row_off, window.width, window.height)
+        numbers = self._numbers if self._alpha is None else [*self._numbers, self._alpha]
+        with raster_io(self._path, window=window):
+            values = self._dataset.read(numbers, window=at, out_dtype=self.dtype.name)
+            masks = [self._dataset.read_masks(band, window=at) != 0 for band in self._masked]
+        if self._alpha is not None:
+            masks.append(values[-1] != 0)
+        return values[: len(self._numbers)], np.logical_and.reduce(masks) if masks else None
+
+    def _settle_alpha(
+        self, bands: tuple[SourceBand, ...], indexes: tuple[int, ...], rule: AlphaRule
+    ) -> tuple[str, ...]:
+        candidate = alpha_candidate(bands, indexes, rule)
+        if candidate is None:
+            return ()
+        number = candidate + 1
+        if rule == "band" or looks_like_alpha(self._sample([number])):
+            self._alpha = number
+            return (f"band {number} is used as alpha: where it is 0 there is no data",)
+        return (
+            f"band {number} is tagged alpha, but holds other values than 0 and its maximum: "
+            "not used as a mask (--alpha band to use it)",
+        )
+
+    def _look_for_zeros(self) -> tuple[str, ...]:
+        if not self.validity.nodata_unknown or self._masked or self._alpha is not None:
+            return ()
+        zeros = (self._sample(self._numbers) == 0).all(axis=0).mean()
+        if not zeros > MANY_ZEROS:
+            return ()
+        return (
+            f"about {zeros:.0%} of the pixels are 0 in all bands and no nodata value is "
+            "declared: if 0 means no data, pass --nodata 0",
+        )
+
+    def _sample(self, numbers: list[int]) -> NDArray[np.generic]:
+        """Return values `(C, N)` of a few places; damaged ones are left out."""
+        found = [np.zeros((len(numbers), 0), self.dtype)]
+        for window in sample_windows(*self._dataset.shape, self.block_shape):
+            at = RasterioWindow(window.col_off, window.row_off, window.width, window.height)
+            try:
+                with raster_io(self._path, window=window):
+                    found.append(self._dataset.read(numbers, window=at).reshape(len(numbers), -1))
+            except RasterReadError:
+                continue
+        return np.concatenate(found, axis=1)
+
+
+def _masked_bands(dataset: rasterio.DatasetReader, numbers: list[int]) -> list[int]:
+    """Return the bands whose mask bands must be read: one where all share one mask."""
+    kinds = {MaskFlags.all_valid, MaskFlags.alpha}
+    flags = {band: set(dataset.mask_flag_enums[band - 1]) for band in numbers}
+    masked = [b for b, found in flags.items() if not found & kinds and found != {MaskFlags.nodata}]
+    shared = all(MaskFlags.per_dataset in flags[band] for band in masked)
+    return masked[:1] if shared else masked

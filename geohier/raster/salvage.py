@@ -1,0 +1,64 @@
+"""What can still be read of a window with damaged blocks."""
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from geohier.errors import RasterReadError
+from geohier.geo.window import Window
+from geohier.raster.source import Pixels
+
+
+def blank(window: Window, *, bands: int, layers: int, dtype: np.dtype[np.generic]) -> Pixels:
+    """Return pixels of which none is valid."""
+    return Pixels(
+        values=np.zeros((bands, window.height, window.width), dtype),
+        valid=np.zeros((layers, window.height, window.width), np.bool_),
+    )
+
+
+def within(inner: Window, outer: Window) -> tuple[slice, slice, slice]:
+    """Return where `inner` lies in an array of `outer`'s pixels, over all its layers."""
+    rows, columns = inner.shifted(rows=-outer.row_off, cols=-outer.col_off).slices
+    return slice(None), rows, columns
+
+
+def blocks_of(window: Window, block_shape: tuple[int, int]) -> Iterator[Window]:
+    """Yield the parts of a window that lie in one block each.
+
+    Example:
+        >>> window = Window(row_off=3, col_off=0, height=4, width=5)
+        >>> [(block.row_off, block.height) for block in blocks_of(window, (4, 8))]
+        [(3, 1), (4, 3)]
+    """
+    for row, height in _cuts(window.row_off, window.row_stop, block_shape[0]):
+        for column, width in _cuts(window.col_off, window.col_stop, block_shape[1]):
+            yield Window(row_off=row, col_off=column, height=height, width=width)
+
+
+def _cuts(start: int, stop: int, side: int) -> Iterator[tuple[int, int]]:
+    while start < stop:
+        end = min(stop, (math.floor(start / side) + 1) * side)
+        yield start, end - start
+        start = end
+
+
+def salvage(
+    read: Callable[[Window], Pixels], into: Pixels, window: Window, block_shape: tuple[int, int]
+) -> tuple[Window, ...]:
+    """Read a window block by block into pixels that are invalid so far.
+
+    Returns:
+        The parts that cannot be read; their pixels stay invalid.
+    """
+    failed = []
+    for block in blocks_of(window, block_shape):
+        try:
+            pixels = read(block)
+        except RasterReadError:
+            failed.append(block)
+            continue
+        into.values[within(block, window)] = pixels.values
+        into.valid[within(block, window)] = pixels.valid
+    return tuple(failed)
