@@ -65,6 +65,9 @@ class PixelReader(Protocol):
             RasterReadError: a block of the window cannot be decoded.
         """
 
+    def read_salvaged(self, window: Window) -> tuple[Pixels, tuple[Window, ...]]:
+        """Read a window; blocks that cannot be decoded become invalid and are returned."""
+
     def may_hold_data(self, window: Window) -> bool:
         """Return False where it is known, without reading, that no pixel of the window is valid."""
 

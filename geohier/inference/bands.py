@@ -1,0 +1,184 @@
+"""Bands of rows: the rolling piece of a raster from which the tiles of one row are cut."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geohier.geo.tiling import Tile, TileGrid, reflected
+from geohier.geo.window import Window
+from geohier.raster.source import PixelReader, Pixels
+
+READ_AHEAD_BYTES = 256 * 2**20
+"""Largest read that is rounded up to whole block rows; taller blocks are left to GDAL's cache."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PixelBand:
+    """Some rows of a raster, in memory, that know their place in it.
+
+    Args:
+        pixels: the rows, `(C, H, W)` with their validity.
+        row_off: first row, counted from the raster's top.
+        col_off: first column, counted from the raster's left side.
+        height: rows of the whole raster.
+        width: columns of the whole raster.
+        all_valid: whether every pixel of every band is valid.
+    """
+
+    pixels: Pixels
+    row_off: int
+    col_off: int
+    height: int
+    width: int
+    all_valid: bool
+
+    def cut(self, window: Window) -> Pixels:
+        """Cut a window that may overhang the raster; beyond its end the raster is mirrored."""
+        rows, row_order = _places(window.row_off, window.row_stop, self.height, self.row_off)
+        cols, col_order = _places(window.col_off, window.col_stop, self.width, self.col_off)
+        values, valid = self.pixels.values[:, rows, cols], self.pixels.valid[:, rows, cols]
+        if row_order is not None:
+            values, valid = values[:, row_order], valid[:, row_order]
+        if col_order is not None:
+            values, valid = values[:, :, col_order], valid[:, :, col_order]
+        return Pixels(values=values, valid=valid)
+
+    def answerable(self, window: Window) -> NDArray[np.bool_]:
+        """Return which pixels of a window inside the raster are valid, `(H, W)`."""
+        if self.all_valid:
+            return np.broadcast_to(np.True_, (window.height, window.width))
+        return self.cut(window).valid.any(axis=0)
+
+
+class BandReader:
+    """Reads the band of each tile row, in rising order, and keeps the rows that the next one needs.
+
+    Args:
+        reader: chosen bands of a source.
+        bands: how many they are.
+        grid: the raster's tiles.
+        columns: tile columns that are asked for.
+        promising: False for a tile that holds no pixel that is wanted; it is not read.
+    """
+
+    def __init__(
+        self,
+        reader: PixelReader,
+        grid: TileGrid,
+        columns: range,
+        *,
+        bands: int,
+        promising: Callable[[Tile], bool],
+    ) -> None:
+        self.reader = reader
+        self.grid = grid
+        self.columns = columns
+        self.bands = bands
+        self.promising = promising
+        first, last = grid.tile(0, columns.start).window, grid.tile(0, columns.stop - 1).window
+        needed = reflected(first.col_off, last.col_stop, grid.width)
+        self.cols = range(min(needed), max(needed) + 1)
+        self._held: Pixels | None = None
+        self._rows = range(0)
+
+    def read(self, row: int) -> tuple[PixelBand, tuple[Window, ...]]:
+        """Return the band of a tile row, and the blocks of it that could not be read."""
+        window = self.grid.tile(row, 0).window
+        needed = reflected(window.row_off, window.row_stop, self.grid.height)
+        failures = self._advance(range(min(needed), max(needed) + 1))
+        assert self._held is not None
+        band = PixelBand(
+            pixels=self._held,
+            row_off=self._rows.start,
+            col_off=self.cols.start,
+            height=self.grid.height,
+            width=self.grid.width,
+            all_valid=_all(self._held.valid),
+        )
+        return band, failures
+
+    def _advance(self, needed: range) -> tuple[Window, ...]:
+        """Drop the rows above `needed`, and read on until it is held."""
+        if needed.start >= self._rows.stop or self._held is None:
+            self._held, self._rows = None, range(needed.start, needed.start)
+        drop = needed.start - self._rows.start
+        self._rows = range(needed.start, self._rows.stop)
+        if self._held is not None:
+            self._held = _rows_from(self._held, drop)
+        if needed.stop <= self._rows.stop:
+            return ()
+        new, failures = self._read_rows(range(self._rows.stop, self._aligned(needed.stop)))
+        self._held = new if self._held is None else _stacked(self._held, new)
+        self._rows = range(self._rows.start, self._rows.start + self._held.values.shape[1])
+        return failures
+
+    def _aligned(self, stop: int) -> int:
+        """Return the end of the block row that holds the row before `stop`."""
+        block = self.reader.block_shape[0]
+        aligned = min(-(-stop // block) * block, self.grid.height)
+        row_bytes = len(self.cols) * self.bands * self.reader.dtype.itemsize
+        return aligned if (aligned - stop) * row_bytes <= READ_AHEAD_BYTES else stop
+
+    def _read_rows(self, rows: range) -> tuple[Pixels, tuple[Window, ...]]:
+        """Read rows, but only the columns between the first and the last promising tile."""
+        shape = (self.bands, len(rows), len(self.cols))
+        cols = self._promising_columns(rows)
+        if not cols:
+            return _nothing(shape, self.reader.dtype), ()
+        window = Window(row_off=rows.start, col_off=cols.start, height=len(rows), width=len(cols))
+        pixels, failures = self.reader.read_salvaged(window)
+        if cols == self.cols:
+            return pixels, failures
+        wide = _nothing(shape, self.reader.dtype, masks=len(pixels.valid))
+        at = slice(cols.start - self.cols.start, cols.stop - self.cols.start)
+        wide.values[:, :, at] = pixels.values
+        wide.valid[:, :, at] = pixels.valid
+        return wide, failures
+
+    def _promising_columns(self, rows: range) -> range:
+        first = max(0, (rows.start - self.grid.size) // self.grid.step)
+        last = min(self.grid.rows - 1, (rows.stop - 1) // self.grid.step)
+        tiles = (
+            self.grid.tile(row, column) for row in range(first, last + 1) for column in self.columns
+        )
+        windows = [
+            reflected(tile.window.col_off, tile.window.col_stop, self.grid.width)
+            for tile in tiles
+            if self.promising(tile)
+        ]
+        if not windows:
+            return range(0)
+        return range(min(map(min, windows)), max(map(max, windows)) + 1)
+
+
+def _places(start: int, stop: int, length: int, origin: int) -> tuple[slice, list[int] | None]:
+    """Return the slice of an axis that holds `start..stop`, and the order to take from it."""
+    if stop <= length:
+        return slice(start - origin, stop - origin), None
+    places = reflected(start, stop, length)
+    low = min(places)
+    return slice(low - origin, max(places) + 1 - origin), [place - low for place in places]
+
+
+def _all(valid: NDArray[np.bool_]) -> bool:
+    """Return whether a mask is true everywhere; a broadcast one is not walked through."""
+    return bool(valid.flat[0] if not any(valid.strides) else valid.all())
+
+
+def _nothing(shape: tuple[int, int, int], dtype: np.dtype[np.generic], masks: int = 1) -> Pixels:
+    return Pixels(values=np.zeros(shape, dtype), valid=np.zeros((masks, *shape[1:]), np.bool_))
+
+
+def _rows_from(pixels: Pixels, row: int) -> Pixels:
+    return Pixels(values=pixels.values[:, row:], valid=pixels.valid[:, row:])
+
+
+def _stacked(above: Pixels, below: Pixels) -> Pixels:
+    values = np.concatenate([above.values, below.values], axis=1)
+    if _all(above.valid) and _all(below.valid):
+        return Pixels(values=values, valid=np.broadcast_to(np.True_, (1, *values.shape[1:])))
+    masks = max(len(above.valid), len(below.valid))
+    valid = [np.broadcast_to(part.valid, (masks, *part.valid.shape[1:])) for part in (above, below)]
+    return Pixels(values=values, valid=np.concatenate(valid, axis=1))

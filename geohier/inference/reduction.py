@@ -1,0 +1,110 @@
+"""From class scores to the layers that are written: labels, confidence, entropy, probabilities."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from geohier.errors import ConfigError
+
+STEPS = 250
+"""Continuous layers are stored as whole steps of 1/250; 255 is left for nodata."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reduction:
+    """Which layers a run writes, and how they follow from blended probabilities.
+
+    Args:
+        classes: number of classes, K.
+        layers: names of the layers, of `labels`, `confidence`, `entropy` and `probabilities`.
+        thresholds: a class with a threshold is chosen where its probability reaches it (the most
+            probable one, if several do); elsewhere the most probable of the other classes is.
+
+    Raises:
+        ConfigError: every class has a threshold, so that a pixel could be left without a class.
+    """
+
+    classes: int
+    layers: tuple[str, ...] = ("labels",)
+    thresholds: Mapping[int, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.thresholds) >= self.classes:
+            raise ConfigError("every class has a threshold: leave one class without, as the rest")
+
+    @property
+    def needs_probabilities(self) -> bool:
+        """Whether scores alone (without a softmax) cannot give the answer."""
+        return self.layers != ("labels",) or bool(self.thresholds)
+
+    def channels(self, layer: str) -> int:
+        """Bands of a layer."""
+        return self.classes if layer == "probabilities" else 1
+
+    def dtype(self, layer: str) -> torch.dtype:
+        """Type that holds a layer while it is assembled."""
+        return torch.int32 if layer == "labels" and self.classes > 255 else torch.uint8
+
+    def nodata(self, layer: str) -> int:
+        """Value that stands for nodata in a layer."""
+        return 65535 if self.dtype(layer) == torch.int32 else 255
+
+    def of_scores(self, scores: Tensor) -> dict[str, Tensor]:
+        """Reduce the scores (logits) of pixels that only one tile decides.
+
+        Shape:
+            - scores: `(K, H, W)`
+            - each layer: `(C, H, W)`
+        """
+        if self.needs_probabilities:
+            return self.of_probabilities(scores.softmax(0))
+        return {"labels": first_largest(scores).to(self.dtype("labels"))[None]}
+
+    def of_probabilities(self, probabilities: Tensor) -> dict[str, Tensor]:
+        """Reduce blended probabilities `(K, H, W)` to layers `(C, H, W)`."""
+        labels = self._labels(probabilities)
+        reduced = {"labels": labels.to(self.dtype("labels"))[None]}
+        if "confidence" in self.layers:
+            reduced["confidence"] = _steps(probabilities.gather(0, labels[None].long()))
+        if "entropy" in self.layers:
+            reduced["entropy"] = _steps(normalised_entropy(probabilities)[None])
+        if "probabilities" in self.layers:
+            reduced["probabilities"] = _steps(probabilities)
+        return reduced
+
+    def _labels(self, probabilities: Tensor) -> Tensor:
+        if not self.thresholds:
+            return first_largest(probabilities)
+        chosen = probabilities.clone()
+        for k, threshold in self.thresholds.items():
+            reached = probabilities[k] >= threshold
+            chosen[k] = torch.where(reached, probabilities[k] + 1, -1)
+        return first_largest(chosen)
+
+
+def first_largest(scores: Tensor) -> Tensor:
+    """Return the first class with the largest score of each pixel, `(K, H, W)` to `(H, W)`.
+
+    The same as `argmax(0)`, which walks across planes on a processor and is many times slower.
+    """
+    if scores.is_cuda:
+        return scores.argmax(0).to(torch.int32)
+    best = scores[0].clone()
+    labels = torch.zeros_like(best, dtype=torch.uint8 if len(scores) <= 255 else torch.int32)
+    for k in range(1, len(scores)):
+        labels.masked_fill_(scores[k] > best, k)
+        torch.maximum(best, scores[k], out=best)
+    return labels
+
+
+def normalised_entropy(probabilities: Tensor) -> Tensor:
+    """Return the entropy of each pixel divided by its largest value, ln K: 0 is sure, 1 is not."""
+    nats: Tensor = torch.special.entr(probabilities).sum(0)
+    return nats / math.log(len(probabilities))
+
+
+def _steps(share: Tensor) -> Tensor:
+    return (share.clamp(0, 1) * STEPS).round_().to(torch.uint8)

@@ -1,0 +1,126 @@
+"""Run the model over batches of tiles: normalise, score, and fit what the device can hold."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor, nn
+
+from geohier.errors import ModelError, ResourceError
+from geohier.inference.batching import TileBatch
+from geohier.inference.blending import Scored
+from geohier.inference.symmetry import D4, mean_scores
+from geohier.models.card import ModelCard
+
+
+class Scorer:
+    """A model on a device, with the normalisation of its card.
+
+    Args:
+        model: from `(B, C, H, W)` normalised pixels to `(B, K, H, W)` scores before a softmax.
+        card: bands and classes of the model.
+        device: where it runs.
+        precision: `bf16` (autocast) or `fp32`.
+        symmetric: average the probabilities of the eight flips and rotations of each tile.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        card: ModelCard,
+        *,
+        device: torch.device,
+        precision: str = "fp32",
+        symmetric: bool = False,
+    ) -> None:
+        self.model = model.eval().to(device).to(memory_format=torch.channels_last)
+        self.card = card
+        self.device = device
+        self.precision = precision
+        self.symmetric = symmetric
+        self.gain, self.shift = (t.to(device) for t in normalisation(card))
+        self.smallest_batch: int | None = None
+        """Batch that memory forced since this was last read, None where none was forced."""
+
+    @torch.inference_mode()
+    def score(self, batches: Iterable[TileBatch]) -> Iterator[Scored]:
+        """Yield each tile of the batches with its scores `(K, size, size)`, float32.
+
+        Raises:
+            ModelError: the scores have another shape than the card says, or are not finite.
+            ResourceError: not even one tile fits the memory of the device.
+        """
+        for batch in batches:
+            yield from zip(batch.tiles, self._fitting(batch), strict=True)
+
+    def normalised(self, batch: TileBatch) -> Tensor:
+        """Return what the model reads, `(B, C, H, W)`: invalid pixels stand at the band's mean."""
+        pixels = batch.pixels.to(self.device, non_blocking=True)
+        pixels = pixels.to(torch.float32, memory_format=torch.channels_last, copy=True)
+        pixels = pixels.mul_(self.gain).add_(self.shift)
+        if batch.valid is not None:
+            pixels.masked_fill_(~batch.valid.to(self.device, non_blocking=True), 0.0)
+        return pixels
+
+    def _fitting(self, batch: TileBatch) -> Tensor:
+        """Score a batch in pieces that fit: after running out of memory, in halves."""
+        pixels = self.normalised(batch)
+        size = len(batch.tiles)
+        while True:
+            try:
+                scores = [self._forward(piece) for piece in torch.split(pixels, size)]
+                return torch.cat(scores) if len(scores) > 1 else scores[0]
+            except RuntimeError as error:
+                if not _out_of_memory(error):
+                    raise
+                if size == 1:
+                    raise ResourceError(
+                        f"one tile of {pixels.shape[-1]} px does not fit the memory of "
+                        f"{self.device}: choose a smaller --size or another --device"
+                    ) from error
+            size = max(1, size // 2)
+            self.smallest_batch = size
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+
+    def _forward(self, pixels: Tensor) -> Tensor:
+        with self._autocast():
+            scores = mean_scores(self.model, pixels, D4) if self.symmetric else self.model(pixels)
+        return self._checked(scores.float(), pixels)
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        if self.precision == "bf16":
+            return torch.autocast(self.device.type, dtype=torch.bfloat16)
+        return nullcontext()
+
+    def _checked(self, scores: Tensor, pixels: Tensor) -> Tensor:
+        expected = (len(pixels), len(self.card.classes), *pixels.shape[-2:])
+        if tuple(scores.shape) != expected:
+            raise ModelError(
+                f"the model gave scores of shape {tuple(scores.shape)} for {len(pixels)} tiles, "
+                f"its card says {expected}: card and model do not belong together"
+            )
+        # one pass over the scores; a sum can also overflow, so that a bad one is looked at again
+        if not torch.isfinite(scores.sum()) and not torch.isfinite(scores).all():
+            raise ModelError(
+                "the model gave scores that are not finite (NaN or infinite): its weights are "
+                "damaged, or bf16 is too coarse for it (--precision fp32)"
+            )
+        return scores
+
+
+def normalisation(card: ModelCard) -> tuple[Tensor, Tensor]:
+    """Return gain and shift, each `(1, C, 1, 1)`, from file units to what the model reads."""
+    mean = torch.tensor([band.mean for band in card.bands], dtype=torch.float64)
+    std = torch.tensor([band.std for band in card.bands], dtype=torch.float64)
+    gain, shift = 1 / std, -mean / std
+    if card.scaled:
+        scale = torch.tensor([band.scale for band in card.bands], dtype=torch.float64)
+        offset = torch.tensor([band.offset for band in card.bands], dtype=torch.float64)
+        gain, shift = scale / std, (offset - mean) / std
+    return gain.float()[None, :, None, None], shift.float()[None, :, None, None]
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    """Tell running out of memory from a bug: on a processor PyTorch raises a plain RuntimeError."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

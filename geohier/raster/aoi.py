@@ -1,0 +1,86 @@
+"""Area of interest: polygons of any vector file, as a mask on a raster's grid."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from shapely.geometry.base import BaseGeometry
+
+from geohier.errors import InputError
+from geohier.geo.window import Window
+
+
+@dataclass(frozen=True)
+class AreaOfInterest:
+    """Polygons in a raster's CRS; a pixel is inside if its centre is.
+
+    Args:
+        geobox: grid of the raster.
+        polygons: the area, in the raster's CRS.
+    """
+
+    geobox: GeoBox
+    polygons: BaseGeometry
+
+    def touches(self, window: Window) -> bool:
+        """Return whether any part of a window lies in the area."""
+        return bool(shapely.intersects(self._prepared, self._outline(window)))
+
+    def mask(self, window: Window) -> NDArray[np.bool_]:
+        """Return which pixels of a window inside the raster lie in the area, `(H, W)`."""
+        from rasterio.features import rasterize
+
+        if not self.touches(window):
+            return np.zeros((window.height, window.width), np.bool_)
+        burnt = rasterize(
+            [self.polygons],
+            out_shape=(window.height, window.width),
+            transform=self.geobox[window.slices].transform,
+            dtype="uint8",
+        )
+        return np.asarray(burnt, np.bool_)
+
+    @cached_property
+    def _prepared(self) -> BaseGeometry:
+        shapely.prepare(self.polygons)
+        return self.polygons
+
+    def _outline(self, window: Window) -> BaseGeometry:
+        return self.geobox[window.slices].extent.geom
+
+
+def read_area(path: Path, geobox: GeoBox, *, layer: str | None = None) -> AreaOfInterest:
+    """Read the polygons of a vector file in any CRS, for a raster's grid.
+
+    Raises:
+        InputError: the file cannot be read, holds no polygon, has no CRS, or lies elsewhere.
+    """
+    frame = _read_frame(path, layer)
+    polygons = frame[frame.geometry.notna() & frame.geom_type.isin(["Polygon", "MultiPolygon"])]
+    if polygons.empty:
+        raise InputError(f"{path} holds no polygon: an area of interest needs one or more")
+    if geobox.crs is None or polygons.crs is None:
+        which = path if polygons.crs is None else "the raster"
+        raise InputError(f"{which} has no CRS: the area of interest cannot be placed")
+    united = shapely.make_valid(polygons.to_crs(geobox.crs.to_wkt()).union_all())
+    area = AreaOfInterest(geobox=geobox, polygons=united)
+    whole = Window(row_off=0, col_off=0, height=geobox.height, width=geobox.width)
+    if not area.touches(whole):
+        raise InputError(f"{path} lies outside the raster: check its CRS and place")
+    return area
+
+
+def _read_frame(path: Path, layer: str | None) -> Any:  # noqa: ANN401 - geopandas is untyped
+    import geopandas
+
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        return geopandas.read_file(path, layer=layer)
+    except Exception as error:
+        raise InputError(f"{path} cannot be read as a vector file: {error}") from error
