@@ -14,8 +14,8 @@ from rasterio.errors import NotGeoreferencedWarning
 
 from geohier.errors import GeohierError, RasterReadError
 from geohier.geo.window import Window
-from geohier.raster.files import driver_of, is_remote, local_file, shown
 from geohier.raster.checked_vrt import checked_vrt
+from geohier.raster.files import driver_of, is_remote, local_file, shown
 
 SMALLEST_CACHE_BYTES = 64 * 2**20
 REMOTE_DRIVERS = ("GTiff", "JP2OpenJPEG", "PNG", "JPEG")

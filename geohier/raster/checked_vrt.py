@@ -1,127 +1,115 @@
-"""Part files seen as one raster: the text of a VRT with all that the final file says.
+"""VRT files from strangers: checked without GDAL, then handed to GDAL as a text of our own.
 
-GDAL's VRT is the one place where colours, a raster attribute table, scales and tags can be given
-to the COG driver together; rasterio alone cannot write the attribute table.
+A VRT is a text that names other rasters, and GDAL follows it anywhere: to the network, into raw
+bytes of any file, into functions. So only elements on a list are let through, every source must be
+a local image, and GDAL never sees the file itself but what was checked.
 """
 
-import json
-from collections.abc import Mapping, Sequence
-from xml.etree import ElementTree as ET
+from pathlib import Path
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 
-from affine import Affine
-from odc.geo.geobox import GeoBox
+from geohier.errors import InputError, UnsafeInputError
+from geohier.raster.files import driver_of, is_remote, local_file, shown
 
-from geohier.geo.window import Window
-from geohier.raster.layers import Layer
-from geohier.raster.record import Part
+MAX_BYTES = 32 * 2**20
+"""Largest VRT, in bytes of text, with the VRTs that it names."""
+MAX_DEPTH = 2
 
-_NAME_USAGE, _VALUE_USAGE = 2, 5
-"""GDAL's GFU_Name and GFU_MinMax; red, green, blue are 6, 7, 8."""
+_RECTANGLE = {"xOff", "yOff", "xSize", "ySize"}
+ALLOWED: dict[str, set[str]] = {
+    "VRTDataset": {"rasterXSize", "rasterYSize"},
+    "SRS": {"dataAxisToSRSAxisMapping", "coordinateEpoch"},
+    "GeoTransform": set(),
+    "VRTRasterBand": {"dataType", "band", "blockXSize", "blockYSize"},
+    "MaskBand": set(),
+    "Description": set(),
+    "NoDataValue": set(),
+    "HideNoDataValue": set(),
+    "ColorInterp": set(),
+    "ColorTable": set(),
+    "Entry": {"c1", "c2", "c3", "c4"},
+    "Scale": set(),
+    "Offset": set(),
+    "UnitType": set(),
+    "SimpleSource": {"resampling"},
+    "ComplexSource": {"resampling"},
+    "SourceFilename": {"relativeToVRT", "relativetoVRT", "shared"},
+    "SourceBand": set(),
+    "SourceProperties": {"RasterXSize", "RasterYSize", "DataType", "BlockXSize", "BlockYSize"},
+    "SrcRect": _RECTANGLE,
+    "DstRect": _RECTANGLE,
+    "NODATA": set(),
+    "UseMaskBand": set(),
+    "ScaleOffset": set(),
+    "ScaleRatio": set(),
+}
+"""Elements that GDAL gets to see, and their attributes. All others are dropped or refused."""
 
-
-def vrt_of(layer: Layer, geobox: GeoBox, parts: Sequence[Part], tags: Mapping[str, str]) -> str:
-    """Return the VRT of one layer; the part files are named relative to it."""
-    height, width = geobox.shape
-    root = ET.Element("VRTDataset", rasterXSize=str(width), rasterYSize=str(height))
-    if geobox.crs is not None:
-        _text(root, "SRS", geobox.crs.wkt)
-    if geobox.affine != Affine.identity():
-        a, b, c, d, e, f = geobox.affine[:6]
-        _text(root, "GeoTransform", ", ".join(repr(float(v)) for v in (c, a, b, f, d, e)))
-    _metadata(root, tags)
-    if layer.class_names is not None:
-        _metadata(root, {"classes": classes_json(layer)}, domain="classification")
-    for band in range(1, layer.count + 1):
-        _band(root, layer, band, parts)
-    return ET.tostring(root, encoding="unicode")
-
-
-def classes_json(layer: Layer) -> str:
-    """Return the classes as the STAC classification extension has them."""
-    pairs = zip(layer.class_names or (), layer.class_colors or (), strict=True)
-    classes = [
-        {"value": value, "name": name, "color_hint": color[1:].upper()}
-        for value, (name, color) in enumerate(pairs)
-    ]
-    return json.dumps([*classes, {"value": layer.nodata, "name": "nodata", "nodata": True}])
-
-
-def _band(root: ET.Element, layer: Layer, number: int, parts: Sequence[Part]) -> None:
-    kind = "Byte" if layer.dtype == "uint8" else "UInt16"
-    band = ET.SubElement(root, "VRTRasterBand", dataType=kind, band=str(number))
-    _text(band, "Description", layer.descriptions[number - 1])
-    _text(band, "NoDataValue", layer.nodata)
-    if (layer.scale, layer.offset) != (1.0, 0.0):
-        _text(band, "Offset", repr(layer.offset))
-        _text(band, "Scale", repr(layer.scale))
-    if layer.class_names is None:
-        _text(band, "ColorInterp", "Gray" if layer.count == 1 else "Undefined")
-    else:
-        _text(band, "ColorInterp", "Palette")
-        _color_table(band, layer)
-        _attribute_table(band, layer)
-    for part in parts:
-        _source(band, part.files[layer.name].name, number, part.window, kind)
+DROPPED = {"CategoryNames", "GCPList", "Histograms", "Metadata", "Overview", "OverviewList"}
+"""Elements that say nothing about the pixels: left out."""
 
 
-def _source(band: ET.Element, name: str, number: int, window: Window, kind: str) -> None:
-    source = ET.SubElement(band, "SimpleSource")
-    _text(source, "SourceFilename", name, relativeToVRT="1")
-    _text(source, "SourceBand", number)
-    size = {"xSize": str(window.width), "ySize": str(window.height)}
-    ET.SubElement(
-        source,
-        "SourceProperties",
-        RasterXSize=str(window.width),
-        RasterYSize=str(window.height),
-        DataType=kind,
-        BlockXSize=str(window.width),
-        BlockYSize="1",
-    )
-    ET.SubElement(source, "SrcRect", xOff="0", yOff="0", **size)
-    ET.SubElement(source, "DstRect", xOff=str(window.col_off), yOff=str(window.row_off), **size)
+def checked_vrt(path: Path) -> str:
+    """Return the text of a local VRT, with every source checked and named by its full path.
+
+    Raises:
+        UnsafeInputError: it could reach beyond local images, or holds what geohier does not know.
+        InputError: it is not XML, or a source cannot be used.
+    """
+    return _Checker().checked(path, depth=1)
 
 
-def _color_table(band: ET.Element, layer: Layer) -> None:
-    table = ET.SubElement(band, "ColorTable")
-    colors = [(*_rgb(color), 255) for color in layer.class_colors or ()]
-    if layer.dtype == "uint8":
-        colors += [(0, 0, 0, 0)] * (256 - len(colors))
-    for color in colors:
-        channels = {f"c{at}": str(value) for at, value in enumerate(color, start=1)}
-        ET.SubElement(table, "Entry", **channels)
+class _Checker:
+    """Rewrites one VRT and those that it names, within one budget of bytes."""
+
+    def __init__(self) -> None:
+        self.bytes_left = MAX_BYTES
+
+    def checked(self, path: Path, depth: int) -> str:
+        if depth > MAX_DEPTH:
+            raise UnsafeInputError(f"{shown(path)}: VRTs may be nested {MAX_DEPTH} deep at most")
+        root = self._parsed(path)
+        if root.tag != "VRTDataset":
+            raise UnsafeInputError(f"{shown(path)}: <{root.tag}> is no VRT: {_ADVICE}")
+        self._check(root, path, depth)
+        return ElementTree.tostring(root, encoding="unicode")
+
+    def _parsed(self, path: Path) -> Element:
+        self.bytes_left -= path.stat().st_size
+        if self.bytes_left < 0:
+            raise UnsafeInputError(f"{shown(path)}: a VRT may have {MAX_BYTES >> 20} MiB at most")
+        text = path.read_bytes()
+        if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
+            raise UnsafeInputError(f"{shown(path)} declares XML entities: {_ADVICE}")
+        try:
+            return ElementTree.fromstring(text.decode("utf-8"))
+        except (ElementTree.ParseError, ValueError) as error:
+            raise InputError(f"{shown(path)} is not a readable VRT: {error}") from error
+
+    def _check(self, element: Element, path: Path, depth: int) -> None:
+        unknown = sorted(set(element.attrib) - ALLOWED.get(element.tag, set()))
+        if element.tag not in ALLOWED or unknown:
+            what = " ".join([element.tag, *unknown])
+            raise UnsafeInputError(f"{shown(path)}: <{what}> is not allowed in a VRT: {_ADVICE}")
+        for child in [child for child in element if child.tag in DROPPED]:
+            element.remove(child)
+        for child in element:
+            self._check(child, path, depth)
+        if element.tag == "SourceFilename":
+            self._resolve(element, path, depth)
+
+    def _resolve(self, element: Element, vrt: Path, depth: int) -> None:
+        name = (element.text or "").strip()
+        relative = "1" in (element.get("relativeToVRT"), element.get("relativetoVRT"))
+        if is_remote(name):  # before a folder in front of it hides that
+            raise UnsafeInputError(f"{shown(vrt)} leads to {name}: only local files may be named")
+        source = local_file(vrt.parent / name if relative else name)
+        element.attrib.clear()
+        if driver_of(source) == "VRT":
+            element.text = self.checked(source, depth + 1)
+        else:
+            element.text = str(source)
 
 
-def _attribute_table(band: ET.Element, layer: Layer) -> None:
-    table = ET.SubElement(band, "GDALRasterAttributeTable", tableType="thematic")
-    columns = (
-        ("Value", 0, _VALUE_USAGE),
-        ("Class", 2, _NAME_USAGE),
-        ("Red", 0, 6),
-        ("Green", 0, 7),
-        ("Blue", 0, 8),
-    )
-    for index, (name, kind, usage) in enumerate(columns):
-        column = ET.SubElement(table, "FieldDefn", index=str(index))
-        _text(column, "Name", name)
-        _text(column, "Type", kind)
-        _text(column, "Usage", usage)
-    pairs = zip(layer.class_names or (), layer.class_colors or (), strict=True)
-    for value, (name, color) in enumerate(pairs):
-        row = ET.SubElement(table, "Row", index=str(value))
-        for cell in (value, name, *_rgb(color)):
-            _text(row, "F", cell)
-
-
-def _metadata(root: ET.Element, tags: Mapping[str, str], **domain: str) -> None:
-    metadata = ET.SubElement(root, "Metadata", **domain)
-    for key, value in sorted(tags.items()):
-        _text(metadata, "MDI", value, key=key)
-
-
-def _rgb(color: str) -> tuple[int, int, int]:
-    return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)
-
-
-def _text(parent: ET.Element, tag: str, value: object, **attributes: str) -> None:
-    ET.SubElement(parent, tag, **attributes).text = str(value)
+_ADVICE = "write a plain mosaic with gdalbuildvrt"

@@ -190,7 +190,7 @@ class RasterReader:
     def _sample(self, numbers: list[int]) -> NDArray[np.generic]:
         """Return values `(C, N)` of a few places; damaged ones are left out."""
         found = [np.zeros((len(numbers), 0), self.dtype)]
-        for window in sample_windows(*self._dataset.shape, self.block_shape):
+        for window in sample_windows(self._dataset.height, self._dataset.width, self.block_shape):
             at = RasterioWindow(window.col_off, window.row_off, window.width, window.height)
             try:
                 with raster_io(self._path, window=window):

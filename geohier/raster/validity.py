@@ -132,7 +132,7 @@ def looks_like_alpha(values: NDArray[np.generic]) -> bool:
         (True, False)
     """
     shown = values[values != 0]
-    top = np.iinfo(values.dtype).max if values.dtype.kind in "iu" else 1
+    top = int(np.iinfo(values.dtype.name).max) if values.dtype.kind in "iu" else 1
     return shown.size == 0 or float(np.isin(shown, (1, 255, top)).mean()) >= MOSTLY
 
 
