@@ -18,13 +18,16 @@ from geohier.errors import ConfigError
 FPN_LEVELS = 4
 """Levels that smp's feature pyramid merges."""
 
+NORM_GROUPS = 32
+"""smp's pyramid merges levels in channels that are a multiple of it."""
+
 PROBE_PX = 64
 """Side of the image with which an encoder's strides are measured."""
 
 
 def build_fpn(config: ModelConfig, bands: int, classes: int) -> nn.Module:
     """Build smp's feature pyramid network."""
-    return smp.FPN(
+    network: nn.Module = smp.FPN(
         encoder_name_in_smp(config.encoder),
         encoder_depth=config.encoder_depth,
         encoder_weights=None,
@@ -35,11 +38,12 @@ def build_fpn(config: ModelConfig, bands: int, classes: int) -> nn.Module:
         classes=classes,
         upsampling=2 ** (config.encoder_depth - FPN_LEVELS + 1),
     )
+    return network
 
 
 def build_unet(config: ModelConfig, bands: int, classes: int) -> nn.Module:
     """Build smp's U-Net, whose decoder narrows from 256 channels to 16."""
-    return smp.Unet(
+    network: nn.Module = smp.Unet(
         encoder_name_in_smp(config.encoder),
         encoder_depth=config.encoder_depth,
         encoder_weights=None,
@@ -47,6 +51,7 @@ def build_unet(config: ModelConfig, bands: int, classes: int) -> nn.Module:
         in_channels=bands,
         classes=classes,
     )
+    return network
 
 
 def encoder_name_in_smp(name: str) -> str:
@@ -79,25 +84,24 @@ def _smp_names() -> tuple[str, ...]:
     return tuple(smp.encoders.get_encoder_names())
 
 
-def level_strides(network: nn.Module) -> tuple[int, ...]:
+def level_strides(network: nn.Module, bands: int) -> tuple[int, ...]:
     """Measure the strides, finest first, of the levels that a network of this module merges.
 
     Raises:
         RuntimeError, AssertionError: the encoder accepts images of one size only.
     """
-    encoder = network.encoder
-    assert isinstance(encoder, nn.Module)
-    features = _features(encoder, next(network.parameters()).device)
+    features = _features(network, bands)
     levels = features[-FPN_LEVELS:] if isinstance(network, smp.FPN) else features[1:]
     return tuple(PROBE_PX // level.shape[-1] for level in levels if level.shape[1] > 0)
 
 
-def _features(encoder: nn.Module, device: torch.device) -> list[Tensor]:
-    training = encoder.training
-    try:
-        with torch.no_grad():
-            image = torch.zeros(1, encoder.out_channels[0], PROBE_PX, PROBE_PX, device=device)  # type: ignore[index]
-            features: list[Tensor] = encoder.eval()(image)
-    finally:
-        encoder.train(training)
+def _features(network: nn.Module, bands: int) -> list[Tensor]:
+    """Return the encoder's answer to a blank image: the image itself, then each level."""
+    device = next(network.parameters()).device
+    image = torch.zeros(1, bands, PROBE_PX, PROBE_PX, device=device)
+    training = network.training
+    network.eval()
+    with torch.no_grad():
+        features: list[Tensor] = network.get_submodule("encoder")(image)
+    network.train(training)
     return features

@@ -22,9 +22,14 @@ def build_segmenter(config: ModelConfig, bands: int, classes: int) -> nn.Module:
         ConfigError: the encoder is unknown, or does not give the levels that the decoder merges.
     """
     backbone.encoder_name_in_smp(config.encoder)
+    if config.decoder == "fpn" and config.segmentation_channels % backbone.NORM_GROUPS:
+        raise ConfigError(
+            f"model.segmentation_channels: {config.segmentation_channels} is no multiple of "
+            f"{backbone.NORM_GROUPS}: give 32, 64, 96, 128, ..."
+        )
     try:
         network = _build(config, bands, classes)
-        strides = backbone.level_strides(network)
+        strides = backbone.level_strides(network, bands)
     except Exception as error:  # each encoder refuses in its own way what it cannot do
         reason = str(error).split("\n", 1)[0] or type(error).__name__
         raise ConfigError(
@@ -60,6 +65,6 @@ def fix_statistics(network: nn.Module) -> nn.Module:
     return network
 
 
-def level_ladder(network: nn.Module) -> LevelLadder:
-    """Return the strides of the levels that a network of `build_segmenter` merges."""
-    return LevelLadder(strides=backbone.level_strides(network))
+def level_ladder(network: nn.Module, bands: int) -> LevelLadder:
+    """Return the levels that a network of `build_segmenter` for so many bands merges."""
+    return LevelLadder(strides=backbone.level_strides(network, bands))

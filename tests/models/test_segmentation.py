@@ -24,7 +24,7 @@ def test_every_pixel_gets_one_score_per_class_at_any_depth(
     config = ModelConfig(encoder="test_resnet", decoder=decoder, encoder_depth=depth)
     network = build_segmenter(config, bands, classes=3).eval()
     assert network(torch.rand(2, bands, 64, 96)).shape == (2, 3, 64, 96)
-    assert level_ladder(network).strides == strides
+    assert level_ladder(network, bands).strides == strides
 
 
 def test_no_layer_normalises_over_the_tile() -> None:
@@ -34,7 +34,7 @@ def test_no_layer_normalises_over_the_tile() -> None:
 
 def test_building_and_measuring_strides_leaves_the_network_ready_to_train() -> None:
     network = build_segmenter(ModelConfig(encoder="test_resnet"), 3, 2)
-    level_ladder(network)
+    level_ladder(network, 3)
     assert all(module.training for module in network.modules())
     statistics = {name: value for name, value in network.named_buffers() if "running_mean" in name}
     assert statistics
@@ -45,6 +45,7 @@ def test_building_and_measuring_strides_leaves_the_network_ready_to_train() -> N
     ("config", "says"),
     [
         ({"encoder": "resnet81"}, "did you mean resnet18"),
+        ({"segmentation_channels": 40}, "multiple of 32"),
         ({"encoder": "hf-hub:someone/model"}, "neither timm nor smp"),
         ({"encoder": "vit_tiny_patch16_224"}, "cannot be used with decoder fpn"),
         ({"encoder": "test_convnext", "encoder_depth": 4}, "use encoder_depth 5"),
