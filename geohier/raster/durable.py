@@ -1,0 +1,78 @@
+"""Files that are whole or absent, whatever interrupts their writing."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import RasterioError
+
+from geohier.errors import GeohierError, ResourceError
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the disk or GDAL raise while `path` is written into one kind of error.
+
+    GDAL's own errors reach Python as `CPLE_*`, which are neither `OSError` nor `RasterioError`,
+    and sometimes as a bare `SystemError`.
+
+    Raises:
+        ResourceError: the disk is full, read-only or failing.
+    """
+    try:
+        yield
+    except GeohierError:
+        raise
+    except (OSError, SystemError, RasterioError, CPLE_BaseError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise ResourceError(
+            f"{path} cannot be written ({' '.join(reason.split())}): free some space or choose "
+            "another folder, then run again; what is finished is kept"
+        ) from error
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Write a file under another name, see it safe on the disk, and only then name it `path`."""
+    with writing(path):
+        draft = path.with_name(path.name + ".tmp")
+        with draft.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+
+
+def append_durably(path: Path, data: bytes) -> None:
+    """Append to a file and see it safe on the disk."""
+    with writing(path), path.open("ab") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def move_durably(source: Path, target: Path) -> None:
+    """Give a finished file its final name; whatever had that name before is replaced at once."""
+    with writing(target):
+        sync(source)
+        source.replace(target)
+        sync(target.parent)
+
+
+def sync(path: Path) -> None:
+    """See a file, or the names in a folder, safe on the disk."""
+    if path.is_dir() and os.name != "posix":
+        return  # only POSIX systems open folders
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

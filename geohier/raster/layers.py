@@ -1,0 +1,146 @@
+"""Layers of a result: what each is called, how its numbers are stored, and where its file lies.
+
+One rule for every layer: class rasters hold the class's number and 255 where there is no answer
+(65535 above 255 classes); continuous ones hold 0 to 250 for 0.0 to 1.0, and 255 for no answer.
+"""
+
+import colorsys
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from geohier.errors import ConfigError
+
+STEPS = 250
+"""Steps from 0.0 to 1.0 in a continuous layer."""
+
+PALETTE = (
+    "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7",
+    "#882255", "#44aa99", "#999933", "#332288", "#ddcc77", "#aa4499", "#117733", "#88ccee",
+    "#661100", "#bbbbbb",
+)  # fmt: skip
+"""Colours that stay apart under colour blindness: Okabe and Ito's first, then Paul Tol's muted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """One kind of answer per pixel, and how a file holds it.
+
+    Args:
+        name: `labels`, `confidence`, `entropy` or `probabilities`.
+        dtype: NumPy name of the stored numbers.
+        count: bands.
+        nodata: stored number where there is no answer.
+        scale: what one step of the stored number is worth.
+        offset: what a stored 0 is worth.
+        descriptions: name of each band.
+        resampling: how overviews are made.
+        class_names: class `k` of a class raster is `class_names[k]`; None for continuous layers.
+        class_colors: `#rrggbb` of each class.
+    """
+
+    name: str
+    dtype: Literal["uint8", "uint16"]
+    count: int
+    nodata: int
+    scale: float = 1.0
+    offset: float = 0.0
+    descriptions: tuple[str, ...]
+    resampling: Literal["NEAREST", "AVERAGE"]
+    class_names: tuple[str, ...] | None = None
+    class_colors: tuple[str, ...] | None = None
+
+    @property
+    def bytes_per_pixel(self) -> int:
+        """Size of one pixel of all bands, before compression."""
+        return self.count * (1 if self.dtype == "uint8" else 2)
+
+
+def labels_layer(names: Sequence[str], colors: Sequence[str | None] | None = None) -> Layer:
+    """Return the class raster of these classes; a class without a colour gets one.
+
+    Raises:
+        ConfigError: a colour is not `#rrggbb`, or names and colours differ in number.
+
+    Example:
+        >>> labels_layer(["land", "water"]).class_colors
+        ('#e69f00', '#56b4e9')
+    """
+    wide = len(names) > 255
+    return Layer(
+        name="labels",
+        dtype="uint16" if wide else "uint8",
+        count=1,
+        nodata=65535 if wide else 255,
+        descriptions=("labels",),
+        resampling="NEAREST",
+        class_names=tuple(names),
+        class_colors=_colors(len(names), colors),
+    )
+
+
+def confidence_layer() -> Layer:
+    """Return the probability of the class that won."""
+    return _continuous("confidence", ("confidence",))
+
+
+def entropy_layer() -> Layer:
+    """Return the entropy of the probabilities, divided by the logarithm of the class count."""
+    return _continuous("entropy", ("entropy",))
+
+
+def probabilities_layer(names: Sequence[str]) -> Layer:
+    """Return the probability of each class, one band per class."""
+    return _continuous("probabilities", tuple(names))
+
+
+def layer_path(target: Path, layer: Layer | str) -> Path:
+    """Return where a layer's file lies: labels at `target`, others beside it.
+
+    Example:
+        >>> layer_path(Path("out/map.tif"), confidence_layer()).name
+        'map_confidence.tif'
+    """
+    name = layer if isinstance(layer, str) else layer.name
+    return target if name == "labels" else target.with_name(f"{target.stem}_{name}.tif")
+
+
+def _continuous(name: str, descriptions: tuple[str, ...]) -> Layer:
+    return Layer(
+        name=name,
+        dtype="uint8",
+        count=len(descriptions),
+        nodata=255,
+        scale=1 / STEPS,
+        descriptions=descriptions,
+        resampling="AVERAGE",
+    )
+
+
+def _colors(count: int, given: Sequence[str | None] | None) -> tuple[str, ...]:
+    given = [None] * count if given is None else given
+    if len(given) != count:
+        raise ConfigError(f"{count} classes have {len(given)} colours: give one for each class")
+    for color in given:
+        if color is not None and not re.fullmatch(r"#[0-9a-fA-F]{6}", color):
+            raise ConfigError(f"colour {color!r} is not of the form #rrggbb")
+    taken = {color.lower() for color in given if color}
+    fresh = (color for color in _distinct_colors() if color not in taken)
+    return tuple(color.lower() if color else next(fresh) for color in given)
+
+
+def _distinct_colors() -> Iterator[str]:
+    """Yield the palette, then ever new hues at three lightnesses."""
+    yield from PALETTE
+    seen = set(PALETTE)
+    step = 0
+    while True:
+        step += 1
+        hue, value = (step * 0.6180339887) % 1, (0.95, 0.7, 0.45)[step % 3]
+        red, green, blue = colorsys.hsv_to_rgb(hue, 0.4 + 0.15 * (step % 5), value)
+        color = f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}"
+        if color not in seen:
+            seen.add(color)
+            yield color

@@ -1,0 +1,186 @@
+"""What a run writes down about itself: who it is, which parts it has, what it made.
+
+OUT.parts/run.json      the run's fingerprint and settings, written before the first part
+OUT.parts/parts.jsonl   one line per finished part, appended
+OUT.run.json            what the finished run made and had to leave out; no parts
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from geohier.geo.window import Window
+from geohier.raster.durable import append_durably, sha256_of, write_durably, writing
+
+type Fact = Mapping[str, object]
+"""Something worth keeping, as JSON has it, such as the window of a block that cannot be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileFact:
+    """A file as it was when it was finished."""
+
+    name: str
+    sha256: str
+    size: int
+
+    @classmethod
+    def of(cls, path: Path, *, name: str | None = None) -> Self:
+        return cls(name=name or path.name, sha256=sha256_of(path), size=path.stat().st_size)
+
+    def matches(self, folder: Path) -> bool:
+        """Whether the file is still there, unchanged."""
+        path = folder / self.name
+        return (
+            path.is_file() and path.stat().st_size == self.size and sha256_of(path) == self.sha256
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartFile(FileFact):
+    """One layer of a part; `pixels` is the SHA-256 of its `(C, H, W)` array, before encoding."""
+
+    pixels: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A finished window of the result: one file per layer, and what was recorded with it."""
+
+    index: int
+    window: Window
+    files: Mapping[str, PartFile]
+    failures: tuple[Fact, ...] = ()
+    notes: tuple[Fact, ...] = ()
+
+    def to_json(self) -> str:
+        """Return the part as one line of the journal."""
+        window = [getattr(self.window, name) for name in _WINDOW]
+        files = {
+            layer: {"name": f.name, "sha256": f.sha256, "size": f.size, "pixels": f.pixels}
+            for layer, f in self.files.items()
+        }
+        facts = {"failures": [*self.failures], "notes": [*self.notes]}
+        return json.dumps({"index": self.index, "window": window, "files": files} | facts)
+
+    @classmethod
+    def from_json(cls, line: str) -> Self:
+        fields = json.loads(line)
+        return cls(
+            index=fields["index"],
+            window=Window(**dict(zip(_WINDOW, fields["window"], strict=True))),
+            files={layer: PartFile(**file) for layer, file in fields["files"].items()},
+            failures=tuple(fields["failures"]),
+            notes=tuple(fields["notes"]),
+        )
+
+
+_WINDOW = ("row_off", "col_off", "height", "width")
+
+
+class Journal:
+    """The parts that a run has finished: append-only, so that thousands of them stay cheap."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> list[Part]:
+        """Return the parts, in the order they were finished.
+
+        A last line that was cut short by a kill is removed: its part counts as not finished.
+        """
+        if not self.path.exists():
+            return []
+        whole, _, torn = self.path.read_bytes().rpartition(b"\n")
+        if torn:
+            write_durably(self.path, whole + b"\n" if whole else b"")
+        return [Part.from_json(line) for line in whole.decode().splitlines()]
+
+    def append(self, part: Part) -> None:
+        append_durably(self.path, part.to_json().encode() + b"\n")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """Who a run is, and once it is finished, what it made.
+
+    Args:
+        fingerprint: everything that decides the result; equal fingerprints, equal bytes.
+        settings: what the first start decided and every later start keeps.
+        outputs: the finished file of each layer; empty while the run goes on.
+        failures: what had to be left out.
+        notes: what else is worth knowing, such as a smaller batch.
+    """
+
+    fingerprint: Fact
+    settings: Fact
+    outputs: Mapping[str, FileFact]
+    failures: tuple[Fact, ...] = ()
+    notes: tuple[Fact, ...] = ()
+
+    def write(self, path: Path) -> None:
+        fields = {
+            "fingerprint": self.fingerprint,
+            "settings": self.settings,
+            "outputs": {
+                layer: {"name": file.name, "sha256": file.sha256, "size": file.size}
+                for layer, file in self.outputs.items()
+            },
+            "failures": [*self.failures],
+            "notes": [*self.notes],
+        }
+        write_durably(path, (json.dumps(fields, indent=1) + "\n").encode())
+
+    @classmethod
+    def read(cls, path: Path) -> Self | None:
+        """Return the record, or None where there is none that can be understood."""
+        try:
+            fields: dict[str, Any] = json.loads(path.read_bytes())
+            return cls(
+                fingerprint=fields["fingerprint"],
+                settings=fields["settings"],
+                outputs={k: FileFact(**file) for k, file in fields["outputs"].items()},
+                failures=tuple(fields["failures"]),
+                notes=tuple(fields["notes"]),
+            )
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+
+def as_json(fact: Fact) -> dict[str, Any]:
+    """Return a fact as it will be read back: tuples as lists, keys as text, paths refused."""
+    plain: dict[str, Any] = json.loads(json.dumps(fact, sort_keys=True))
+    return plain
+
+
+def difference(old: Fact, new: Fact, prefix: str = "") -> str | None:
+    """Name the first field in which two fingerprints differ, with both values.
+
+    Example:
+        >>> difference({"tile": {"size_px": 512}}, {"tile": {"size_px": 1024}})
+        'tile.size_px was 512, now 1024'
+    """
+    for key in sorted({*old, *new}):
+        before, now = old.get(key), new.get(key)
+        if before == now:
+            continue
+        if isinstance(before, Mapping) and isinstance(now, Mapping):
+            return difference(before, now, f"{prefix}{key}.")
+        return f"{prefix}{key} was {_short(before)}, now {_short(now)}"
+    return None
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def remove_files(paths: Iterable[Path]) -> None:
+    """Remove files, those that are gone already included."""
+    for path in paths:
+        with writing(path):
+            path.unlink(missing_ok=True)
