@@ -1,293 +1,228 @@
-"""A run that writes a result in parts, can be killed at any moment, and goes on where it stopped.
+"""Starting a run, or going on with it: what the output's state allows.
 
-    write(index, window, layers)    part files, each finished before it is listed
-    finish(tags)                    parts -> COG -> read back -> final names -> parts removed
-
-Until the end everything lies in the folder `OUT.parts`; a file under its final name is finished and
-has been read back. What was there before stays until then.
+nothing there                           start
+OUT finished by the same run            up to date
+OUT finished by another, or foreign     refuse, unless `overwrite` (it stays until replaced)
+OUT.parts of the same run               go on
+OUT.parts of another run                refuse and name the difference, unless `restart`
 """
 
-import hashlib
+import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
 
-import numpy as np
-import rasterio
-from affine import Affine
-from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
-from rasterio.io import MemoryFile
 
-from geohier.geo.window import Window
-from geohier.raster.cog import GDAL_OPTIONS, write_cog
-from geohier.raster.durable import move_durably, sync, write_durably, writing
+from geohier.errors import ConfigError, OutputExistsError, ResourceError
+from geohier.raster.cog import creation_options as checked
+from geohier.raster.durable import sync, writing
 from geohier.raster.layers import Layer, layer_path
 from geohier.raster.lock import OutputLock
-from geohier.raster.record import (
-    Fact,
-    FileFact,
-    Journal,
-    Part,
-    PartFile,
-    RunRecord,
-    remove_files,
+from geohier.raster.record import Fact, RunRecord, as_json, difference, remove_files
+from geohier.raster.store import (
+    FinishedRun,
+    PartStore,
+    discard_parts,
+    parts_folder,
+    record_path,
 )
 
-STRIP_BYTES = 128 << 10
-"""Pixels that are compressed together in a part file: long enough to compress well."""
+__all__ = ["FinishedRun", "PartStore", "UpToDate", "open_run", "required_bytes"]
+
+SPARE_BYTES = 16 << 20
+"""Left free on the disk beyond what a result needs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FinishedRun:
-    """A result under its final names, and what its run had to leave out."""
+class UpToDate:
+    """The output is there, finished by the same run, and unchanged since."""
 
-    target: Path
-    outputs: Mapping[str, Path]
-    record: RunRecord
-
-    @property
-    def failures(self) -> tuple[Fact, ...]:
-        """What had to be left out, in the order of the parts."""
-        return self.record.failures
-
-    @property
-    def notes(self) -> tuple[Fact, ...]:
-        """What else is worth knowing, such as a smaller batch."""
-        return self.record.notes
-
-    @classmethod
-    def of(cls, target: Path, record: RunRecord) -> Self:
-        outputs = {name: layer_path(target, name) for name in record.outputs}
-        return cls(target=target, outputs=outputs, record=record)
+    run: FinishedRun
 
 
-class PartStore:
-    """The parts of one run, and the way from them to the result. Made by `open_run`.
-
-    A context manager: on leaving it, the output is free for another run. Use it from one thread
-    at a time.
+def open_run(
+    target: Path,
+    fingerprint: Fact,
+    geobox: GeoBox,
+    layers: Sequence[Layer],
+    *,
+    settings: Fact | None = None,
+    creation_options: Mapping[str, str] | None = None,
+    restart: bool = False,
+    overwrite: bool = False,
+) -> PartStore | UpToDate:
+    """Start the run that makes `target`, or go on with it.
 
     Args:
-        target: file of the labels; other layers lie beside it.
-        run: who the run is.
+        target: file of the labels; other layers come to lie beside it.
+        fingerprint: everything that decides the result, as JSON has it. Grid, layers and creation
+            options are added here.
         geobox: grid of the result.
-        layers: what is written.
-        options: creation options of the final files, checked.
-        lock: lock on the target, held.
-    """
-
-    def __init__(
-        self,
-        target: Path,
-        run: RunRecord,
-        geobox: GeoBox,
-        layers: Sequence[Layer],
-        options: Mapping[str, str],
-        lock: OutputLock,
-    ) -> None:
-        self.target = target
-        self.geobox = geobox
-        self.layers = tuple(layers)
-        self._run = run
-        self._options = options
-        self._lock = lock
-        self.folder = parts_folder(target)
-        self._journal = Journal(self.folder / "parts.jsonl")
-        listed = {part.index: part for part in self._journal.read()}
-        self._parts = {index: part for index, part in listed.items() if self._is_whole(part)}
-
-    @property
-    def finished(self) -> set[int]:
-        """Parts that need not be made again: their files are as they were written."""
-        return set(self._parts)
-
-    @property
-    def settings(self) -> Fact:
-        """What the first start decided, such as the batch size, and this start must keep."""
-        return self._run.settings
-
-    def write(
-        self,
-        index: int,
-        window: Window,
-        layers: Mapping[str, NDArray[np.uint8] | NDArray[np.uint16]],
-        failures: Sequence[Fact] = (),
-        notes: Sequence[Fact] = (),
-    ) -> None:
-        """Keep a finished window.
-
-        Args:
-            index: number of the part; a part that is there already is replaced.
-            window: where it lies; windows of different parts share no pixel.
-            layers: array of each layer, `(C, H, W)`.
-            failures: what had to be left out here; a run with failures ends with exit code 6.
-            notes: what else is worth knowing, such as a smaller batch.
-
-        Raises:
-            ResourceError: the disk is full or failing; nothing of this part is kept.
-        """
-        files = {
-            layer.name: self._write_file(index, window, layer, layers[layer.name])
-            for layer in self.layers
-        }
-        part = Part(
-            index=index,
-            window=window,
-            files=files,
-            failures=tuple(failures),
-            notes=tuple(notes),
-        )
-        with writing(self.folder):
-            sync(self.folder)
-        self._journal.append(part)
-        self._parts[index] = part
-
-    def finish(self, tags: Mapping[str, str], *, verify: bool = True) -> FinishedRun:
-        """Make the result from the parts, read it back, give it its name, remove the parts.
-
-        Each step leaves a state from which the next run of the same job goes on; the labels get
-        their name last.
-
-        Args:
-            tags: what the files say about their content: no clock time, path, host or user.
-            verify: whether the files are read back; only a benchmark may say no.
-
-        Raises:
-            ResourceError: the disk is full or failing; the parts are kept.
-            ValueError: the parts do not cover the raster, each pixel once.
-        """
-        parts = sorted(self._parts.values(), key=lambda p: (p.window.row_off, p.window.col_off))
-        check_cover([part.window for part in parts], self.geobox)
-        made = {layer.name: self._assemble(layer, parts, tags, verify) for layer in self.layers}
-        record = RunRecord(
-            fingerprint=self._run.fingerprint,
-            settings=self._run.settings,
-            outputs=made,
-            failures=tuple(fact for part in parts for fact in part.failures),
-            notes=tuple(fact for part in parts for fact in part.notes),
-        )
-        self._publish(record)
-        discard_parts(self.target)
-        self.close()
-        return FinishedRun.of(self.target, record)
-
-    def close(self) -> None:
-        """Let another run have the output. The parts stay."""
-        self._lock.release()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-    def _is_whole(self, part: Part) -> bool:
-        names = {layer.name for layer in self.layers}
-        return set(part.files) == names and all(
-            file.matches(self.folder) for file in part.files.values()
-        )
-
-    def _write_file(
-        self, index: int, window: Window, layer: Layer, values: NDArray[np.generic]
-    ) -> PartFile:
-        meant = (layer.count, window.height, window.width)
-        if values.shape != meant or values.dtype != layer.dtype:
-            raise ValueError(
-                f"{layer.name} of part {index} is {values.dtype} {values.shape}, "
-                f"but should be {layer.dtype} {meant}"
-            )
-        values = np.ascontiguousarray(values)
-        data = encode(values, window)
-        path = self.folder / f"part-{index:06d}-{layer.name}.tif"
-        write_durably(path, data)
-        return PartFile(
-            name=path.name,
-            sha256=hashlib.sha256(data).hexdigest(),
-            size=len(data),
-            pixels=hashlib.sha256(values).hexdigest(),
-        )
-
-    def _assemble(
-        self, layer: Layer, parts: Sequence[Part], tags: Mapping[str, str], verify: bool
-    ) -> FileFact:
-        path = self.folder / f"final-{layer.name}.tif"
-        write_cog(path, layer, self.geobox, parts, tags=tags, options=self._options, verify=verify)
-        return FileFact.of(path, name=layer_path(self.target, layer).name)
-
-    def _publish(self, record: RunRecord) -> None:
-        """Give the files their names: the record before the labels, so that they never disagree.
-
-        Labels that match the record beside them are finished; all else is made again.
-        """
-        final = {layer.name: self.folder / f"final-{layer.name}.tif" for layer in self.layers}
-        record.write(self.folder / "finished.json")
-        for layer in self.layers:
-            if layer.name != "labels":
-                move_durably(final[layer.name], layer_path(self.target, layer))
-        move_durably(self.folder / "finished.json", record_path(self.target))
-        move_durably(final["labels"], self.target)
-
-
-def encode(values: NDArray[np.generic], window: Window) -> bytes:
-    """Return a `(C, H, W)` array as the bytes of a part file.
-
-    GDAL writes it in memory: a full disk then meets Python's own `write`, which never keeps quiet
-    about it. The part lies in pixel coordinates (counted from 1, since GDAL takes an identity for none).
-    """
-    count, height, width = values.shape
-    profile = {
-        "count": count,
-        "height": height,
-        "width": width,
-        "dtype": values.dtype.name,
-        "compress": "deflate",
-        "zlevel": 1,
-        "interleave": "band",
-        "blockysize": max(1, min(height, STRIP_BYTES // (width * values.itemsize))),
-        "transform": Affine(1, 0, window.col_off + 1, 0, 1, window.row_off + 1),
-    }
-    with rasterio.Env(**GDAL_OPTIONS), MemoryFile() as memory:
-        with memory.open(driver="GTiff", **profile) as file:
-            file.write(values)
-        return bytes(memory.getbuffer())
-
-
-def check_cover(windows: Sequence[Window], geobox: GeoBox) -> None:
-    """Check that windows cover a grid, each pixel once.
+        layers: what is written; one of them is the labels.
+        settings: what this start decided, such as the batch size; a run that goes on keeps those
+            of its first start (`PartStore.settings`).
+        creation_options: options for GDAL's COG driver (`--co`).
+        restart: throw away the parts that are there and make everything anew.
+        overwrite: replace an output that belongs to another run.
 
     Raises:
-        ValueError: a pixel is covered not at all, or twice.
+        OutputExistsError: the output, or parts of it, belong to another run.
+        OutputLockedError: another process is writing it.
+        ResourceError: the folder cannot be written, or has too little space.
+        ConfigError: a creation option is not known, or `target` is a folder.
     """
+    options = checked(creation_options or {})
+    target = target.absolute()
+    if target.is_dir():
+        raise ConfigError(f"{target} is a folder: name a file to write")
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+    identity = _identity(fingerprint, geobox, layers, options)
+    run = RunRecord(fingerprint=identity, settings=as_json(settings or {}), outputs={})
+    lock = OutputLock(target)
+    try:
+        done = None if restart else _finished(target, run)
+        if done is not None:
+            lock.release()
+            return UpToDate(run=done)
+        run = _begin(target, run, layers, restart=restart, overwrite=overwrite)
+        store = PartStore(target, run, geobox, layers, options, lock)
+        _check_space(store)
+    except BaseException:
+        lock.release()
+        raise
+    return store
+
+
+def required_bytes(geobox: GeoBox, layers: Sequence[Layer]) -> int:
+    """Estimate the disk space that a run needs at its peak: parts, final files, overviews.
+
+    Class rasters shrink to a third or less; continuous layers are taken as they are. The overviews
+    of one layer at a time lie uncompressed while they are made.
+    """
+    pixels = geobox.shape[0] * geobox.shape[1]
+    kept = sum(
+        pixels * layer.bytes_per_pixel * (0.3 if layer.class_names is not None else 1.0)
+        for layer in layers
+    )
+    overviews = max(pixels * layer.bytes_per_pixel for layer in layers) / 3
+    return int(kept * (1 + 4 / 3) + overviews) + SPARE_BYTES
+
+
+def _identity(
+    fingerprint: Fact, geobox: GeoBox, layers: Sequence[Layer], options: Mapping[str, str]
+) -> Fact:
     height, width = geobox.shape
-    rows = sorted({0, height, *(at for w in windows for at in (w.row_off, w.row_stop))})
-    cols = sorted({0, width, *(at for w in windows for at in (w.col_off, w.col_stop))})
-    row_at, col_at = ({v: i for i, v in enumerate(edges)} for edges in (rows, cols))
-    times = np.zeros((len(rows) - 1, len(cols) - 1), dtype=np.int64)
-    for w in windows:
-        times[row_at[w.row_off] : row_at[w.row_stop], col_at[w.col_off] : col_at[w.col_stop]] += 1
-    inside = rows[0] == cols[0] == 0 and (rows[-1], cols[-1]) == (height, width)
-    if not inside or (times != 1).any():
-        raise ValueError(
-            f"{len(windows)} parts do not cover {height} x {width} px, each pixel once"
+    grid = {
+        "height": height,
+        "width": width,
+        "transform": list(geobox.affine[:6]),
+        "crs": None if geobox.crs is None else geobox.crs.wkt,
+    }
+    written = {
+        layer.name: {
+            "dtype": layer.dtype,
+            "bands": list(layer.descriptions),
+            "classes": None if layer.class_names is None else list(layer.class_names),
+            "colors": None if layer.class_colors is None else list(layer.class_colors),
+        }
+        for layer in layers
+    }
+    if "labels" not in written:
+        raise ValueError(f"one layer must be the labels, found {sorted(written)}")
+    own = {"grid": grid, "layers": written, "creation_options": dict(options)}
+    return as_json({**fingerprint, **own})
+
+
+def _finished(target: Path, run: RunRecord) -> FinishedRun | None:
+    """Return the finished result of this very run, if it is there and whole."""
+    record = RunRecord.read(record_path(target))
+    if record is None or record.fingerprint != run.fingerprint:
+        return None
+    if not all(file.matches(target.parent) for file in record.outputs.values()):
+        return None
+    left = RunRecord.read(parts_folder(target) / "run.json")
+    if left is not None and left.fingerprint == run.fingerprint:
+        discard_parts(target)  # the last step of the run that finished it
+    return FinishedRun.of(target, record)
+
+
+def _begin(
+    target: Path, run: RunRecord, layers: Sequence[Layer], *, restart: bool, overwrite: bool
+) -> RunRecord:
+    """Make the folder of the parts, or keep the one that is there and the settings it holds."""
+    folder = parts_folder(target)
+    if not overwrite:
+        _refuse_foreign_output(target, run, layers)
+    left = RunRecord.read(folder / "run.json")
+    if folder.exists() and not restart:
+        _refuse_foreign_parts(folder, left, run)
+    if folder.exists() and restart:
+        discard_parts(target)
+        left = None
+    with writing(folder):
+        folder.mkdir(exist_ok=True)
+        remove_files([*folder.glob("*.tmp"), *folder.glob("final-*"), folder / "finished.json"])
+        sync(target.parent)
+    if left is not None:
+        return replace(run, settings=left.settings)
+    run.write(folder / "run.json")
+    return run
+
+
+def _refuse_foreign_output(target: Path, run: RunRecord, layers: Sequence[Layer]) -> None:
+    records = (
+        RunRecord.read(record_path(target)),
+        RunRecord.read(parts_folder(target) / "finished.json"),
+    )
+    own = [
+        file
+        for record in records
+        if record is not None and record.fingerprint == run.fingerprint
+        for file in record.outputs.values()
+    ]
+    for layer in layers:
+        path = layer_path(target, layer)
+        known = any(file.name == path.name and file.matches(path.parent) for file in own)
+        if path.exists() and not known:
+            raise OutputExistsError(
+                f"{path} is there already{_whose(path, records[0], run)}: "
+                "choose --overwrite or another path"
+            )
+
+
+def _whose(path: Path, record: RunRecord | None, run: RunRecord) -> str:
+    made = [] if record is None else list(record.outputs.values())
+    if record is None or not any(f.name == path.name and f.matches(path.parent) for f in made):
+        return " and no finished run of geohier stands behind it"
+    changed = difference(record.fingerprint, run.fingerprint)
+    return f" and was made by another run ({changed})" if changed else " but is incomplete"
+
+
+def _refuse_foreign_parts(folder: Path, left: RunRecord | None, run: RunRecord) -> None:
+    if left is None:
+        if any(path.name != "run.json.tmp" for path in folder.iterdir()):
+            raise OutputExistsError(
+                f"{folder} holds files of an unknown run: choose --restart to remove them, or "
+                "another path"
+            )
+        return
+    changed = difference(left.fingerprint, run.fingerprint)
+    if changed:
+        raise OutputExistsError(
+            f"{folder} belongs to another run ({changed}): finish that one, or choose --restart "
+            "to throw its parts away, or another path"
         )
 
 
-def parts_folder(target: Path) -> Path:
-    """Folder of the parts of an unfinished result."""
-    return target.with_name(target.name + ".parts")
-
-
-def record_path(target: Path) -> Path:
-    """File that says how a finished result was made."""
-    return target.with_name(target.name + ".run.json")
-
-
-def discard_parts(target: Path) -> None:
-    """Remove the parts of a run: who it is goes last, so that what is left is always known."""
-    folder = parts_folder(target)
-    remove_files(path for path in folder.glob("*") if path.name != "run.json")
-    remove_files([folder / "run.json"])
-    with writing(folder):
-        folder.rmdir()
+def _check_space(store: PartStore) -> None:
+    there = sum(path.stat().st_size for path in store.folder.glob("part-*.tif"))
+    need = required_bytes(store.geobox, store.layers) - there
+    with writing(store.folder):
+        free = shutil.disk_usage(store.folder).free
+    if free < need:
+        raise ResourceError(
+            f"{store.target.parent} has {free / 2**30:.2f} GiB free, the result needs about "
+            f"{need / 2**30:.2f} GiB on its way: free some space or choose another folder"
+        )

@@ -1,0 +1,294 @@
+"""A run that writes a result in parts, can be killed at any moment, and goes on where it stopped.
+
+    write(index, window, layers)    part files, each finished before it is listed
+    finish(tags)                    parts -> COG -> read back -> final names -> parts removed
+
+Until the end everything lies in the folder `OUT.parts`; a file under its final name is finished and
+has been read back. What was there before stays until then.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import rasterio
+from affine import Affine
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from rasterio.io import MemoryFile
+
+from geohier.geo.window import Window
+from geohier.raster.cog import GDAL_OPTIONS, write_cog
+from geohier.raster.durable import move_durably, sync, write_durably, writing
+from geohier.raster.layers import Layer, layer_path
+from geohier.raster.lock import OutputLock
+from geohier.raster.record import (
+    Fact,
+    FileFact,
+    Journal,
+    Part,
+    PartFile,
+    RunRecord,
+    remove_files,
+)
+
+STRIP_BYTES = 128 << 10
+"""Pixels that are compressed together in a part file: long enough to compress well."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishedRun:
+    """A result under its final names, and what its run had to leave out."""
+
+    target: Path
+    outputs: Mapping[str, Path]
+    record: RunRecord
+
+    @property
+    def failures(self) -> tuple[Fact, ...]:
+        """What had to be left out, in the order of the parts."""
+        return self.record.failures
+
+    @property
+    def notes(self) -> tuple[Fact, ...]:
+        """What else is worth knowing, such as a smaller batch."""
+        return self.record.notes
+
+    @classmethod
+    def of(cls, target: Path, record: RunRecord) -> Self:
+        outputs = {name: layer_path(target, name) for name in record.outputs}
+        return cls(target=target, outputs=outputs, record=record)
+
+
+class PartStore:
+    """The parts of one run, and the way from them to the result. Made by `open_run`.
+
+    A context manager: on leaving it, the output is free for another run. Use it from one thread
+    at a time.
+
+    Args:
+        target: file of the labels; other layers lie beside it.
+        run: who the run is.
+        geobox: grid of the result.
+        layers: what is written.
+        options: creation options of the final files, checked.
+        lock: lock on the target, held.
+    """
+
+    def __init__(
+        self,
+        target: Path,
+        run: RunRecord,
+        geobox: GeoBox,
+        layers: Sequence[Layer],
+        options: Mapping[str, str],
+        lock: OutputLock,
+    ) -> None:
+        self.target = target
+        self.geobox = geobox
+        self.layers = tuple(layers)
+        self._run = run
+        self._options = options
+        self._lock = lock
+        self.folder = parts_folder(target)
+        self._journal = Journal(self.folder / "parts.jsonl")
+        listed = {part.index: part for part in self._journal.read()}
+        self._parts = {index: part for index, part in listed.items() if self._is_whole(part)}
+
+    @property
+    def finished(self) -> set[int]:
+        """Parts that need not be made again: their files are as they were written."""
+        return set(self._parts)
+
+    @property
+    def settings(self) -> Fact:
+        """What the first start decided, such as the batch size, and this start must keep."""
+        return self._run.settings
+
+    def write(
+        self,
+        index: int,
+        window: Window,
+        layers: Mapping[str, NDArray[np.uint8] | NDArray[np.uint16]],
+        failures: Sequence[Fact] = (),
+        notes: Sequence[Fact] = (),
+    ) -> None:
+        """Keep a finished window.
+
+        Args:
+            index: number of the part; a part that is there already is replaced.
+            window: where it lies; windows of different parts share no pixel.
+            layers: array of each layer, `(C, H, W)`.
+            failures: what had to be left out here; a run with failures ends with exit code 6.
+            notes: what else is worth knowing, such as a smaller batch.
+
+        Raises:
+            ResourceError: the disk is full or failing; nothing of this part is kept.
+        """
+        files = {
+            layer.name: self._write_file(index, window, layer, layers[layer.name])
+            for layer in self.layers
+        }
+        part = Part(
+            index=index,
+            window=window,
+            files=files,
+            failures=tuple(failures),
+            notes=tuple(notes),
+        )
+        with writing(self.folder):
+            sync(self.folder)
+        self._journal.append(part)
+        self._parts[index] = part
+
+    def finish(self, tags: Mapping[str, str], *, verify: bool = True) -> FinishedRun:
+        """Make the result from the parts, read it back, give it its name, remove the parts.
+
+        Each step leaves a state from which the next run of the same job goes on; the labels get
+        their name last.
+
+        Args:
+            tags: what the files say about their content: no clock time, path, host or user.
+            verify: whether the files are read back; only a benchmark may say no.
+
+        Raises:
+            ResourceError: the disk is full or failing; the parts are kept.
+            ValueError: the parts do not cover the raster, each pixel once.
+        """
+        parts = sorted(self._parts.values(), key=lambda p: (p.window.row_off, p.window.col_off))
+        check_cover([part.window for part in parts], self.geobox)
+        made = {layer.name: self._assemble(layer, parts, tags, verify) for layer in self.layers}
+        record = RunRecord(
+            fingerprint=self._run.fingerprint,
+            settings=self._run.settings,
+            outputs=made,
+            failures=tuple(fact for part in parts for fact in part.failures),
+            notes=tuple(fact for part in parts for fact in part.notes),
+        )
+        self._publish(record)
+        discard_parts(self.target)
+        self.close()
+        return FinishedRun.of(self.target, record)
+
+    def close(self) -> None:
+        """Let another run have the output. The parts stay."""
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _is_whole(self, part: Part) -> bool:
+        names = {layer.name for layer in self.layers}
+        return set(part.files) == names and all(
+            file.matches(self.folder) for file in part.files.values()
+        )
+
+    def _write_file(
+        self, index: int, window: Window, layer: Layer, values: NDArray[np.generic]
+    ) -> PartFile:
+        meant = (layer.count, window.height, window.width)
+        if values.shape != meant or values.dtype != layer.dtype:
+            raise ValueError(
+                f"{layer.name} of part {index} is {values.dtype} {values.shape}, "
+                f"but should be {layer.dtype} {meant}"
+            )
+        values = np.ascontiguousarray(values)
+        data = encode(values, window)
+        path = self.folder / f"part-{index:06d}-{layer.name}.tif"
+        write_durably(path, data)
+        return PartFile(
+            name=path.name,
+            sha256=hashlib.sha256(data).hexdigest(),
+            size=len(data),
+            pixels=hashlib.sha256(values).hexdigest(),
+        )
+
+    def _assemble(
+        self, layer: Layer, parts: Sequence[Part], tags: Mapping[str, str], verify: bool
+    ) -> FileFact:
+        path = self.folder / f"final-{layer.name}.tif"
+        write_cog(path, layer, self.geobox, parts, tags=tags, options=self._options, verify=verify)
+        return FileFact.of(path, name=layer_path(self.target, layer).name)
+
+    def _publish(self, record: RunRecord) -> None:
+        """Give the files their names: the record before the labels, so that they never disagree.
+
+        Labels that match the record beside them are finished; all else is made again.
+        """
+        final = {layer.name: self.folder / f"final-{layer.name}.tif" for layer in self.layers}
+        record.write(self.folder / "finished.json")
+        for layer in self.layers:
+            if layer.name != "labels":
+                move_durably(final[layer.name], layer_path(self.target, layer))
+        move_durably(self.folder / "finished.json", record_path(self.target))
+        move_durably(final["labels"], self.target)
+
+
+def encode(values: NDArray[np.generic], window: Window) -> bytes:
+    """Return a `(C, H, W)` array as the bytes of a part file.
+
+    GDAL writes it in memory: a full disk then meets Python's own `write`, which never keeps quiet
+    about it. The part lies in pixel coordinates, counted from
+    1, since GDAL takes an identity for no place at all.
+    """
+    count, height, width = values.shape
+    profile = {
+        "count": count,
+        "height": height,
+        "width": width,
+        "dtype": values.dtype.name,
+        "compress": "deflate",
+        "zlevel": 1,
+        "interleave": "band",
+        "blockysize": max(1, min(height, STRIP_BYTES // (width * values.itemsize))),
+        "transform": Affine(1, 0, window.col_off + 1, 0, 1, window.row_off + 1),
+    }
+    with rasterio.Env(**GDAL_OPTIONS), MemoryFile() as memory:
+        with memory.open(driver="GTiff", **profile) as file:
+            file.write(values)
+        return bytes(memory.getbuffer())
+
+
+def check_cover(windows: Sequence[Window], geobox: GeoBox) -> None:
+    """Check that windows cover a grid, each pixel once.
+
+    Raises:
+        ValueError: a pixel is covered not at all, or twice.
+    """
+    height, width = geobox.shape
+    rows = sorted({0, height, *(at for w in windows for at in (w.row_off, w.row_stop))})
+    cols = sorted({0, width, *(at for w in windows for at in (w.col_off, w.col_stop))})
+    row_at, col_at = ({v: i for i, v in enumerate(edges)} for edges in (rows, cols))
+    times = np.zeros((len(rows) - 1, len(cols) - 1), dtype=np.int64)
+    for w in windows:
+        times[row_at[w.row_off] : row_at[w.row_stop], col_at[w.col_off] : col_at[w.col_stop]] += 1
+    inside = rows[0] == cols[0] == 0 and (rows[-1], cols[-1]) == (height, width)
+    if not inside or (times != 1).any():
+        raise ValueError(
+            f"{len(windows)} parts do not cover {height} x {width} px, each pixel once"
+        )
+
+
+def parts_folder(target: Path) -> Path:
+    """Folder of the parts of an unfinished result."""
+    return target.with_name(target.name + ".parts")
+
+
+def record_path(target: Path) -> Path:
+    """File that says how a finished result was made."""
+    return target.with_name(target.name + ".run.json")
+
+
+def discard_parts(target: Path) -> None:
+    """Remove the parts of a run: who it is goes last, so that what is left is always known."""
+    folder = parts_folder(target)
+    remove_files(path for path in folder.glob("*") if path.name != "run.json")
+    remove_files([folder / "run.json"])
+    with writing(folder):
+        folder.rmdir()
