@@ -66,3 +66,12 @@ class Window:
             height=min(self.row_stop, height) - row_off,
             width=min(self.col_stop, width) - col_off,
         )
+
+
+def intersection(one: Window, other: Window) -> Window | None:
+    """Return what two windows share, None where they do not meet."""
+    top, left = max(one.row_off, other.row_off), max(one.col_off, other.col_off)
+    bottom, right = min(one.row_stop, other.row_stop), min(one.col_stop, other.col_stop)
+    if top >= bottom or left >= right:
+        return None
+    return Window(row_off=top, col_off=left, height=bottom - top, width=right - left)

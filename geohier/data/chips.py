@@ -1,0 +1,136 @@
+"""Chips: the samples of a training run, cut, brought to one GSD, normalised and augmented."""
+
+from collections.abc import Sequence
+from typing import TypedDict
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+from torchvision import tv_tensors
+
+from geohier.config.schema import TrainConfig
+from geohier.data.augment import augmentation
+from geohier.data.labelled import inside
+from geohier.data.labels import IGNORE_INDEX
+from geohier.data.prepare import TrainingData
+from geohier.data.resample import resample_image, resample_labels
+from geohier.data.sampling import (
+    Place,
+    RandomPlaces,
+    grid_places,
+    grid_size,
+    sample_rng,
+)
+
+
+class Chip(TypedDict):
+    """One sample.
+
+    Shape:
+        - image: `(C, H, W)` float32, normalised by the bands' statistics, 0 where invalid
+        - mask: `(H, W)` int64 class indexes, IGNORE_INDEX where unlabelled or invalid
+        - scene: id of the scene
+    """
+
+    image: Tensor
+    mask: Tensor
+    scene: str
+
+
+class ChipDataset(Dataset[Chip]):
+    """Cuts chips at places. What chip `i` of an epoch is depends on (seed, epoch, i) alone.
+
+    Args:
+        data: scenes and statistics.
+        config: length, augmentation, seed.
+        places: where to cut: drawn at random and augmented, or fixed and left as they are.
+        size_px: side of a chip.
+    """
+
+    def __init__(
+        self,
+        data: TrainingData,
+        config: TrainConfig,
+        places: RandomPlaces | Sequence[Place],
+        size_px: int,
+    ) -> None:
+        self.scenes = data.train
+        self.size_px = size_px
+        self.seed = config.training.seed
+        self.places = places
+        self.length = _chips_per_epoch(config, places)
+        self.mean = torch.tensor([band.mean for band in data.bands])[:, None, None]
+        self.std = torch.tensor([band.std for band in data.bands])[:, None, None]
+        self.augment = augmentation(config.augment)
+        self._epoch = torch.zeros((), dtype=torch.int64)
+        self._epoch.share_memory_()  # type: ignore[no-untyped-call]
+
+    def set_epoch(self, epoch: int) -> None:
+        """Start an epoch; workers that are already running see it too."""
+        self._epoch.fill_(epoch)
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> Chip:
+        if not 0 <= index < self.length:
+            raise IndexError(index)
+        if not isinstance(self.places, RandomPlaces):
+            place = self.places[index]
+            image, mask, valid = self._cut(place)
+        else:
+            rng = sample_rng(self.seed, int(self._epoch), index)
+            place = self.places.draw(rng)
+            image, mask, valid = self._augmented(*self._cut(place), int(rng.integers(2**62)))
+        return Chip(
+            image=image.where(valid, 0.0),
+            mask=mask.where(valid, IGNORE_INDEX).long(),
+            scene=self.scenes[place.scene].scene.id,
+        )
+
+    def _cut(self, place: Place) -> tuple[Tensor, Tensor, Tensor]:
+        """Return image, class indexes and validity of a place, at the size of a chip."""
+        cut = self.scenes[place.scene].read(place.window)
+        seen = cut.valid if place.seen is None else cut.valid & inside(place.window, place.seen)
+        labels = cut.labels
+        if place.labelled is not None and place.labelled is not place.seen:
+            labels = np.where(inside(place.window, place.labelled), labels, IGNORE_INDEX)
+        image, valid = resample_image(
+            torch.from_numpy(cut.values.astype(np.float32)), torch.from_numpy(seen), self.size_px
+        )
+        mask = resample_labels(torch.from_numpy(np.ascontiguousarray(labels)), self.size_px)
+        return (image - self.mean).div_(self.std), mask, valid
+
+    def _augmented(
+        self, image: Tensor, mask: Tensor, valid: Tensor, seed: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            changed = self.augment(
+                tv_tensors.Image(image), tv_tensors.Mask(mask), tv_tensors.Mask(valid)
+            )
+        image, mask, valid = (one.as_subclass(Tensor) for one in changed)
+        return image, mask, valid
+
+
+def fit_chips(data: TrainingData, config: TrainConfig) -> ChipDataset:
+    """Return the random, augmented chips that a model is fitted on."""
+    places = RandomPlaces(data.fit, config.chips.size_px, config.augment.scale)
+    return ChipDataset(data, config, places, config.chips.size_px)
+
+
+def choose_chips(data: TrainingData, config: TrainConfig) -> ChipDataset:
+    """Return chips that label each pixel of the choose blocks once, as small as the blocks let."""
+    size_px = grid_size(data.choose, config.chips.size_px)
+    return ChipDataset(data, config, grid_places(data.choose, size_px), size_px)
+
+
+def _chips_per_epoch(config: TrainConfig, places: RandomPlaces | Sequence[Place]) -> int:
+    if not isinstance(places, RandomPlaces):
+        return len(places)
+    if config.chips.per_epoch is not None:
+        return config.chips.per_epoch
+    if config.chips.megapixels_per_epoch is not None:
+        return max(1, round(config.chips.megapixels_per_epoch * 1e6 / config.chips.size_px**2))
+    return places.to_cover()

@@ -1,0 +1,204 @@
+"""The pixels of one labelled scene: image, validity and class indexes of any window."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+
+from geohier.data.catalog import LabelledScene
+from geohier.data.labels import IGNORE_INDEX, LabelTable, count_values
+from geohier.errors import LabelError
+from geohier.geo.window import Window, intersection
+from geohier.raster.reader import open_raster
+from geohier.raster.source import PixelReader, PixelSource
+
+STRIP_PX = 512
+"""Rows read at once where a whole scene is read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """Pixels of one window of a labelled scene.
+
+    Shape:
+        - values: `(C, H, W)`, in the file's data type and units
+        - valid: `(H, W)`, inside the scene and valid in all bands
+        - labels: `(H, W)` class indexes, IGNORE_INDEX where unlabelled, invalid or outside
+    """
+
+    values: NDArray[np.generic]
+    valid: NDArray[np.bool_]
+    labels: NDArray[np.uint8]
+
+
+class LabelledPixels:
+    """Reads windows of one labelled scene, from memory once it was kept there.
+
+    Files are opened by the process that reads, so a data loader's workers may share the object.
+
+    Args:
+        scene: image and mask.
+        bands: indexes of the image's bands, in the model's order.
+        table: turns label values into class indexes.
+
+    Raises:
+        LabelError: the mask is not on the image's grid.
+    """
+
+    def __init__(self, scene: LabelledScene, bands: tuple[int, ...], table: LabelTable) -> None:
+        self.scene = scene
+        self.bands = bands
+        self.table = table
+        self._kept: Cut | None = None
+        self._opened: _Opened | None = None
+        image, mask = self._readers()
+        self.geobox: GeoBox = image.geobox
+        self.dtype = image.dtype
+        check_grids(scene, image.geobox, mask.geobox)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return int(self.geobox.shape[0]), int(self.geobox.shape[1])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the scene takes when it is kept in memory."""
+        return self.shape[0] * self.shape[1] * (len(self.bands) * self.dtype.itemsize + 2)
+
+    def keep(self) -> None:
+        """Read the whole scene into memory, from where later windows come."""
+        height, width = self.shape
+        kept = Cut(
+            values=np.empty((len(self.bands), height, width), self.dtype),
+            valid=np.empty((height, width), np.bool_),
+            labels=np.empty((height, width), np.uint8),
+        )
+        for window in self._strips():
+            strip, rows = self._cut(window), window.slices[0]
+            kept.values[:, rows], kept.valid[rows] = strip.values, strip.valid
+            kept.labels[rows] = strip.labels
+        self._kept = kept
+        self._opened = None
+
+    def label_values(self) -> Counter[float]:
+        """Count the values of the whole mask, as they are in the file."""
+        total: Counter[float] = Counter()
+        _, mask = self._readers()
+        for strip in self._strips():
+            total.update(count_values(mask.read(strip).values))
+        return total
+
+    def has_labels(self, window: Window) -> bool:
+        """Return whether any pixel of a window inside the scene is valid and labelled."""
+        return bool((self._cut(window).labels != IGNORE_INDEX).any())
+
+    def read(self, window: Window) -> Cut:
+        """Return a window, which may overhang the scene: what lies outside is invalid.
+
+        Raises:
+            RasterReadError: a block of the window cannot be decoded.
+        """
+        height, width = self.shape
+        inner = intersection(window, Window(row_off=0, col_off=0, height=height, width=width))
+        if inner == window:
+            return self._cut(window)
+        size = (window.height, window.width)
+        whole = Cut(
+            values=np.zeros((len(self.bands), *size), self.dtype),
+            valid=np.zeros(size, np.bool_),
+            labels=np.full(size, IGNORE_INDEX, np.uint8),
+        )
+        if inner is not None:
+            cut = self._cut(inner)
+            rows, cols = inner.shifted(rows=-window.row_off, cols=-window.col_off).slices
+            whole.values[:, rows, cols], whole.valid[rows, cols] = cut.values, cut.valid
+            whole.labels[rows, cols] = cut.labels
+        return whole
+
+    def _strips(self) -> Iterator[Window]:
+        height, width = self.shape
+        for top in range(0, height, STRIP_PX):
+            yield Window(row_off=top, col_off=0, height=min(STRIP_PX, height - top), width=width)
+
+    def _cut(self, window: Window) -> Cut:
+        if self._kept is not None:
+            rows, cols = window.slices
+            return Cut(
+                values=self._kept.values[:, rows, cols],
+                valid=self._kept.valid[rows, cols],
+                labels=self._kept.labels[rows, cols],
+            )
+        image, mask = self._readers()
+        pixels = image.read(window)
+        valid = pixels.valid.all(axis=0)
+        labels = self.table.indexes(mask.read(window).values[0])
+        usable = valid & inside(window, self.scene.windows) if self.scene.windows else valid
+        return Cut(values=pixels.values, valid=valid, labels=np.where(usable, labels, IGNORE_INDEX))
+
+    def _readers(self) -> tuple[PixelReader, PixelReader]:
+        if self._opened is None or self._opened.process != os.getpid():
+            self._opened = _Opened(self.scene, self.bands)
+        return self._opened.image, self._opened.mask
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave out what another process must read or open by itself."""
+        return {**self.__dict__, "_kept": None, "_opened": None}
+
+
+class _Opened:
+    """Open files, which belong to the process that opened them."""
+
+    def __init__(self, scene: LabelledScene, bands: tuple[int, ...]) -> None:
+        self.process = os.getpid()
+        self.sources: tuple[PixelSource, PixelSource] = (
+            open_raster(scene.image, allow_ungeoreferenced=True),
+            open_raster(scene.mask, allow_ungeoreferenced=True),
+        )
+        if len(self.sources[1].bands) != 1:
+            raise LabelError(
+                f"{scene.mask}: has {len(self.sources[1].bands)} bands, a mask has one: "
+                "write each class as one value in a single band"
+            )
+        self.image = self.sources[0].select(bands)
+        self.mask = self.sources[1].select([0], alpha="none")
+
+    def __del__(self) -> None:
+        if self.process == os.getpid():
+            for source in getattr(self, "sources", ()):
+                source.__exit__(None, None, None)
+
+
+def inside(window: Window, parts: Iterable[Window]) -> NDArray[np.bool_]:
+    """Return `(H, W)`: which pixels of a window lie in any of the parts."""
+    found = np.zeros((window.height, window.width), np.bool_)
+    for part in parts:
+        shared = intersection(window, part)
+        if shared is not None:
+            found[shared.shifted(rows=-window.row_off, cols=-window.col_off).slices] = True
+    return found
+
+
+def check_grids(scene: LabelledScene, image: GeoBox, mask: GeoBox) -> None:
+    """Check that a mask lies on its image's grid; one without georeference needs only its size.
+
+    Raises:
+        LabelError: it does not.
+    """
+    if image.shape != mask.shape:
+        raise LabelError(
+            f"{scene.mask}: is {mask.shape[0]} x {mask.shape[1]} px, but its image {scene.image} "
+            f"is {image.shape[0]} x {image.shape[1]} px: cut or warp the mask to the image's grid"
+        )
+    if mask.crs is None or image.crs is None:
+        return
+    shift_px = (~image.affine) * mask.affine
+    if image.crs != mask.crs or not shift_px.almost_equals(type(shift_px).identity(), 0.01):
+        raise LabelError(
+            f"{scene.mask}: lies on another grid than its image {scene.image} (CRS {mask.crs} "
+            f"against {image.crs}, or another corner or pixel size): warp it to the image's grid"
+        )

@@ -1,0 +1,184 @@
+"""From a config to everything that training reads: scenes, splits, statistics, hashes."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import psutil
+
+from geohier.config.schema import DataConfig, TrainConfig
+from geohier.data.catalog import LabelledScene, read_catalog
+from geohier.data.labelled import LabelledPixels
+from geohier.data.labels import LabelTable, check_classes, check_values
+from geohier.data.normalise import file_hash, measure_bands
+from geohier.data.sampling import Field, RandomPlaces
+from geohier.data.scene_bands import choose_bands, find_bands
+from geohier.data.splits import block_split, blocks_of
+from geohier.errors import InputError
+from geohier.geo.bands import BandSet
+from geohier.geo.gsd import gsd_m, pixel_size_m
+from geohier.geo.window import Window
+
+MEMORY_SHARE = 0.25
+"""Share of the free memory that train scenes may be kept in."""
+
+FARTHEST = 16
+"""Largest factor between a scene's GSD and the config's: beyond it nothing is recognised."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingData:
+    """Everything that training reads.
+
+    Args:
+        train: scenes to learn from.
+        val: scenes that judge, in the same bands.
+        fit: part of each train scene that is fitted on.
+        choose: part of each train scene that makes choices.
+        bands: the model's bands, with their statistics over the fit area.
+        table: classes and label values.
+        label_counts: pixels of each label value in the train masks.
+        hashes: SHA-256 of each image and mask, by scene id and split.
+    """
+
+    train: tuple[LabelledPixels, ...]
+    val: tuple[LabelledPixels, ...]
+    fit: tuple[Field, ...]
+    choose: tuple[Field, ...]
+    bands: BandSet
+    table: LabelTable
+    label_counts: Mapping[float, int]
+    hashes: Mapping[str, Mapping[str, str]]
+
+    @property
+    def gsd_m(self) -> tuple[float, float] | None:
+        """Smallest and largest GSD of the chips in metres, None without georeference."""
+        seen = []
+        for one, field in zip(self.train, self.fit, strict=True):
+            own = gsd_m(one.geobox)
+            if own is not None:
+                seen.append(own * (field.step[0] * field.step[1]) ** 0.5)
+        return (min(seen), max(seen)) if seen else None
+
+
+def prepare(config: TrainConfig) -> TrainingData:
+    """Find, check and measure the labelled scenes of a config.
+
+    Raises:
+        InputError: a scene is missing or cannot be used.
+        LabelError: labels do not fit the image, or the classes.
+        BandMismatchError: a scene lacks a band.
+    """
+    catalog = read_catalog(config.data)
+    table = LabelTable(config.data.classes, config.data.ignore)
+    names, declared = choose_bands(catalog.train[0], config.data.bands)
+    train = tuple(_pixels(scene, names, table) for scene in catalog.train)
+    val = tuple(_pixels(scene, names, table) for scene in catalog.val)
+    counts = survey(train, table, config.data)
+    survey(val, table, None)
+    keep_in_memory(train)
+    fit, choose = _fields(train, config)
+    places = RandomPlaces(fit, config.chips.size_px)
+    seed = config.training.seed
+    return TrainingData(
+        train=train,
+        val=val,
+        fit=fit,
+        choose=choose,
+        bands=measure_bands(train, places, names, declared, seed=seed),
+        table=table,
+        label_counts=counts,
+        hashes={f"{s.split}/{s.id}": _hashes(s) for s in catalog.scenes},
+    )
+
+
+def survey(
+    scenes: Sequence[LabelledPixels], table: LabelTable, config: DataConfig | None
+) -> Counter[float]:
+    """Count the label values of all masks and check them against the classes.
+
+    With a config, the scenes are those to learn from: together they must hold two classes.
+
+    Raises:
+        LabelError: a value is neither a class nor ignored, or fewer than two classes are there.
+    """
+    total: Counter[float] = Counter()
+    for one in scenes:
+        counts = one.label_values()
+        if config is not None:
+            total.update(counts)
+        check_values(counts, table, one.scene.mask)
+    if config is not None:
+        check_classes(total, table, config.root)
+    return total
+
+
+def keep_in_memory(scenes: Iterable[LabelledPixels]) -> None:
+    """Keep as many scenes as a quarter of the free memory holds, small ones first."""
+    left = psutil.virtual_memory().available * MEMORY_SHARE
+    for one in sorted(scenes, key=lambda one: one.nbytes):
+        left -= one.nbytes
+        if left < 0:
+            return
+        one.keep()
+
+
+def _fields(
+    scenes: tuple[LabelledPixels, ...], config: TrainConfig
+) -> tuple[tuple[Field, ...], tuple[Field, ...]]:
+    """Share out the labelled blocks of all scenes between fit and choose."""
+    training = config.training
+    blocks = {
+        one.scene.id: tuple(
+            block
+            for block in blocks_of(*one.shape, training.block_px, one.scene.windows)
+            if one.has_labels(block)
+        )
+        for one in scenes
+    }
+    splits = block_split(
+        blocks, share=training.choose_share, buffer_px=training.buffer_px, seed=training.seed
+    )
+    fit = tuple(_field(one, splits[one.scene.id].fit, config.data) for one in scenes)
+    choose = tuple(_field(one, splits[one.scene.id].choose, config.data) for one in scenes)
+    return fit, choose
+
+
+def _field(one: LabelledPixels, parts: tuple[Window, ...], config: DataConfig) -> Field:
+    return Field(
+        height=one.shape[0],
+        width=one.shape[1],
+        parts=parts,
+        step=scene_step(one, config.gsd_m),
+    )
+
+
+def scene_step(one: LabelledPixels, wanted_m: float | None) -> tuple[float, float]:
+    """Return the pixels of a scene per chip pixel, down and right.
+
+    Raises:
+        InputError: the scene's GSD is unknown, or far from the wanted one.
+    """
+    if wanted_m is None:
+        return 1.0, 1.0
+    size_m = pixel_size_m(one.geobox)
+    if size_m is None:
+        raise InputError(
+            f"{one.scene.image}: has no CRS, so its GSD is unknown, but data.gsd_m is "
+            f"{wanted_m:g}: set data.gsd_m to null or georeference the scene"
+        )
+    step = (wanted_m / size_m[0], wanted_m / size_m[1])
+    if not 1 / FARTHEST <= step[0] <= FARTHEST:
+        raise InputError(
+            f"{one.scene.image}: has a GSD of {size_m[0]:g} m, but data.gsd_m is {wanted_m:g}: "
+            f"they differ more than {FARTHEST} times"
+        )
+    return step
+
+
+def _pixels(scene: LabelledScene, names: tuple[str, ...], table: LabelTable) -> LabelledPixels:
+    return LabelledPixels(scene, find_bands(scene, names), table)
+
+
+def _hashes(scene: LabelledScene) -> dict[str, str]:
+    return {"image": file_hash(scene.image), "mask": file_hash(scene.mask)}
