@@ -1,0 +1,58 @@
+"""Vector files: which may be opened, and their features as a table."""
+
+from pathlib import Path
+from typing import Any
+
+from geohier.errors import InputError
+from geohier.raster.files import local_file, shown
+
+SIGNATURES = {
+    b"SQLite format 3\x00": "GeoPackage",
+    b"fgb\x03": "FlatGeobuf",
+    b"\x00\x00\x27\x0a": "Shapefile",
+}
+"""First bytes of the formats that geohier reads; GeoJSON is told by its first brace."""
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def is_vector(path: str | Path) -> bool:
+    """Return whether a local file starts as a vector file of a format that geohier reads.
+
+    Raises:
+        UnsafeInputError: the path leads to the network or into one of GDAL's file systems.
+        InputError: there is no such file, or it is empty or a folder.
+    """
+    with local_file(path).open("rb") as file:
+        head = file.read(64)
+    text = head.removeprefix(BYTE_ORDER_MARK).lstrip()
+    return text.startswith(b"{") or any(head.startswith(first) for first in SIGNATURES)
+
+
+def read_features(path: str | Path, *, layer: str | None = None) -> Any:  # noqa: ANN401 - geopandas is untyped
+    """Read the features of a vector file that have a geometry, as a GeoDataFrame.
+
+    GDAL opens far more than vector files: only formats known by their first bytes get to it.
+
+    Raises:
+        UnsafeInputError: the path leads to the network or into one of GDAL's file systems.
+        InputError: the file is missing, damaged, has no CRS or is in another format.
+    """
+    import geopandas
+
+    if not is_vector(path):
+        formats = ", ".join(SIGNATURES.values())
+        raise InputError(
+            f"{shown(path)} is not a vector file that geohier reads: {formats}, GeoJSON"
+        )
+    try:
+        frame = geopandas.read_file(local_file(path), layer=layer)
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{shown(path)} cannot be read as a vector file: {reason}") from error
+    if "geometry" not in frame.columns:
+        raise InputError(f"{shown(path)} is a table without geometries: give polygons")
+    frame = frame[frame.geometry.notna() & ~frame.geometry.is_empty]
+    if frame.crs is None:
+        raise InputError(f"{shown(path)} has no CRS: its features cannot be placed")
+    return frame

@@ -1,0 +1,1 @@
+"""Runs over runs and looks at results: scoring, describing, drawing."""

@@ -1,0 +1,102 @@
+"""A class raster on disk: which class each pixel has, and what the classes are."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+
+from geohier.errors import InputError
+from geohier.geo.window import Window
+from geohier.models.card import ClassLabel
+from geohier.raster.access import open_dataset, raster_io
+from geohier.raster.files import shown
+from geohier.raster.layers import labels_layer
+from geohier.studies.legend import UNLABELLED
+
+INTEGERS = ("uint8", "int8", "uint16", "int16", "int32")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassRaster:
+    """An open class raster: values are numbers of classes.
+
+    Args:
+        dataset: the open file.
+        path: its path, for messages.
+        grid: its place on the ground.
+        nodata: value that means "not predicted".
+        classes: what the numbers mean; empty where the file does not say.
+    """
+
+    dataset: rasterio.DatasetReader
+    path: Path
+    grid: GeoBox
+    nodata: int
+    classes: tuple[ClassLabel, ...]
+
+    def read(self, window: Window) -> NDArray[np.int32]:
+        """Return the class of each pixel of a window, `UNLABELLED` where there is none."""
+        rows, columns = window.slices
+        at = ((rows.start, rows.stop), (columns.start, columns.stop))
+        with raster_io(self.path, window=window):
+            values = self.dataset.read(1, window=at).astype(np.int32)
+        return np.where(values == self.nodata, np.int32(UNLABELLED), values)
+
+
+@contextmanager
+def open_classes(path: Path) -> Iterator[ClassRaster]:
+    """Open a class raster.
+
+    Raises:
+        InputError: the file cannot be read, or holds something else than numbers of classes.
+    """
+    with open_dataset(path) as dataset:
+        if dataset.count != 1 or dataset.dtypes[0] not in INTEGERS:
+            raise InputError(
+                f"{shown(path)} has {dataset.count} bands of {dataset.dtypes[0]}: a prediction is "
+                "one band of class numbers (give the labels, not the probabilities)"
+            )
+        yield ClassRaster(
+            dataset=dataset,
+            path=path,
+            grid=grid_of(dataset),
+            nodata=UNLABELLED if dataset.nodata is None else int(dataset.nodata),
+            classes=classes_of(dataset, path),
+        )
+
+
+def grid_of(dataset: rasterio.DatasetReader) -> GeoBox:
+    """Return the grid of any raster; without a CRS, a grid of pixels."""
+    crs = None if dataset.crs is None else dataset.crs.to_wkt()
+    return GeoBox(dataset.shape, dataset.transform, crs)
+
+
+def classes_of(dataset: rasterio.DatasetReader, path: Path) -> tuple[ClassLabel, ...]:
+    """Return the classes that a raster names in its `classification:classes` tag, if it does.
+
+    Raises:
+        InputError: the tag makes no sense.
+    """
+    text = dataset.tags(ns="classification").get("classes")
+    text = text or dataset.tags().get("classification:classes")
+    if text is None:
+        return ()
+    try:
+        entries = [entry for entry in json.loads(text) if not entry.get("nodata")]
+        entries.sort(key=lambda entry: int(entry["value"]))
+        if [int(entry["value"]) for entry in entries] != list(range(len(entries))):
+            raise ValueError("its values are not 0, 1, 2 and so on")  # noqa: TRY301
+        colors = [f"#{entry['color_hint']}" if "color_hint" in entry else None for entry in entries]
+        names = [str(entry["name"]) for entry in entries]
+        filled = labels_layer(names, colors).class_colors or ()
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(f"{shown(path)}: its classes cannot be read: {error}") from error
+    return tuple(
+        ClassLabel(name=name, color=color) for name, color in zip(names, filled, strict=True)
+    )

@@ -1,0 +1,87 @@
+"""Which labels belong to which prediction, found by file name."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from geohier.errors import InputError
+from geohier.raster.files import shown
+from geohier.studies.evaluate import Pair
+
+RASTERS = (".tif", ".tiff")
+LABELS = (*RASTERS, ".png", ".jp2", ".gpkg", ".geojson", ".json", ".fgb", ".shp")
+
+OTHER_LAYERS = ("_confidence", "_entropy", "_probabilities")
+"""Endings of the files that lie beside a prediction and are no class raster."""
+
+ENDINGS = ("_labels", "_label", "_masks", "_mask", "_gt", "_truth", "_classes", "_prediction")
+"""Endings that may follow the name of a scene."""
+
+
+def match_labels(predictions: Sequence[Path], labels: Path) -> list[Pair]:
+    """Pair predictions with labels.
+
+    Args:
+        predictions: class rasters, and folders of them.
+        labels: one file for all predictions, or a folder with a file for each, of the same name
+            but for its suffix and endings such as `_mask`.
+
+    Raises:
+        InputError: a prediction has no labels or several, or a folder holds no raster.
+    """
+    paths = list(_expanded(predictions))
+    names = _names(paths)
+    if not labels.is_dir():
+        return [Pair(name=names[path], prediction=path, labels=labels) for path in paths]
+    found = _by_scene(path for path in labels.iterdir() if path.suffix.lower() in LABELS)
+    if not found:
+        raise InputError(f"{shown(labels)} holds no labels: {' '.join(LABELS)}")
+    return [
+        Pair(name=names[path], prediction=path, labels=_only(found, path, labels)) for path in paths
+    ]
+
+
+def scene_of(path: Path) -> str:
+    """Return the name of the scene that a file is about.
+
+    Example:
+        >>> scene_of(Path("masks/banepa_b_mask.png")), scene_of(Path("banepa_b.tif"))
+        ('banepa_b', 'banepa_b')
+    """
+    ending = next((end for end in ENDINGS if path.stem.lower().endswith(end)), "")
+    return path.stem[: len(path.stem) - len(ending)] or path.stem
+
+
+def _expanded(predictions: Iterable[Path]) -> Iterable[Path]:
+    for given in predictions:
+        if not given.is_dir():
+            yield given
+            continue
+        inside = sorted(path for path in given.iterdir() if path.suffix.lower() in RASTERS)
+        inside = [path for path in inside if not path.stem.endswith(OTHER_LAYERS)]
+        if not inside:
+            raise InputError(f"{shown(given)} holds no prediction: {' '.join(RASTERS)}")
+        yield from inside
+
+
+def _names(paths: Sequence[Path]) -> dict[Path, str]:
+    """Name each scene by its file, or by its path where two files have one name."""
+    stems = [path.stem for path in paths]
+    return {path: shown(path.stem if stems.count(path.stem) == 1 else path) for path in paths}
+
+
+def _by_scene(paths: Iterable[Path]) -> dict[str, list[Path]]:
+    scenes: dict[str, list[Path]] = {}
+    for path in sorted(paths):
+        scenes.setdefault(scene_of(path), []).append(path)
+    return scenes
+
+
+def _only(found: dict[str, list[Path]], prediction: Path, folder: Path) -> Path:
+    fitting = found.get(scene_of(prediction), [])
+    if len(fitting) != 1:
+        what = " and ".join(path.name for path in fitting) or "no file of that name"
+        raise InputError(
+            f"{shown(prediction)}: {shown(folder)} holds {what}: labels are matched by file name, "
+            "one for each prediction"
+        )
+    return fitting[0]
