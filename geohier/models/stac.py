@@ -76,11 +76,7 @@ def card_of(item: Mapping[str, Any]) -> ModelCard:
     """
     try:
         found = item["properties"]
-        if found["geohier:format"] != FORMAT:
-            raise ModelError(
-                f"the card has format {found['geohier:format']}, this geohier reads {FORMAT}: "
-                "use the version of geohier that made the model"
-            )
+        _check_format(found["geohier:format"])
         return _card(found)
     except KeyError as error:
         raise ModelError(f"the card lacks the field {error}: train or copy it again") from error
@@ -88,6 +84,14 @@ def card_of(item: Mapping[str, Any]) -> ModelCard:
         raise
     except (GeohierError, AttributeError, IndexError, TypeError, ValueError) as error:
         raise ModelError(f"the card makes no sense: {error}") from error
+
+
+def _check_format(found: object) -> None:
+    if found != FORMAT:
+        raise ModelError(
+            f"the card has format {found}, this geohier reads {FORMAT}: "
+            "use the version of geohier that made the model"
+        )
 
 
 def _card(found: Mapping[str, Any]) -> ModelCard:
