@@ -50,7 +50,7 @@ def fresh_environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     into = ["--python", str(folder / "bin" / "python")]
     requirements = str(REPOSITORY / "requirements.txt")
     for arguments in (
-        ["venv", "--python", "3.12", str(folder)],
+        ["venv", "--python", sys.executable, str(folder)],
         ["pip", "sync", *into, "--require-hashes", requirements],
         ["pip", "install", *into, "--no-deps", str(wheel)],
         ["pip", "check", *into],
