@@ -38,7 +38,7 @@ class Strip:
     """Rows that no later tile reaches: finished layers `(C, H, W)`, nodata filled in."""
 
     window: Window
-    layers: Mapping[str, NDArray[np.generic]]
+    layers: Mapping[str, NDArray[np.uint8] | NDArray[np.uint16]]
 
 
 def rising_ramp(overlap: int, margin: int) -> Tensor:
@@ -187,8 +187,8 @@ def _write(into: Layers, rows: slice, columns: slice, reduced: Layers) -> None:
 
 def _masked(
     layers: Layers, reduction: Reduction, wanted: NDArray[np.bool_]
-) -> dict[str, NDArray[np.generic]]:
-    finished: dict[str, NDArray[np.generic]] = {}
+) -> dict[str, NDArray[np.uint8] | NDArray[np.uint16]]:
+    finished: dict[str, NDArray[np.uint8] | NDArray[np.uint16]] = {}
     unwanted = None if wanted.all() else ~wanted
     for name, layer in layers.items():
         values = layer.cpu().numpy()

@@ -68,7 +68,7 @@ class Scorer:
         size = len(batch.tiles)
         while True:
             try:
-                scores = [self._forward(piece) for piece in torch.split(pixels, size)]
+                scores = [self.forward(piece) for piece in torch.split(pixels, size)]
                 return torch.cat(scores) if len(scores) > 1 else scores[0]
             except RuntimeError as error:
                 if not _out_of_memory(error):
@@ -83,7 +83,8 @@ class Scorer:
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
 
-    def _forward(self, pixels: Tensor) -> Tensor:
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Return the scores `(B, K, H, W)` of normalised pixels `(B, C, H, W)`, checked."""
         with self._autocast():
             scores = mean_scores(self.model, pixels, D4) if self.symmetric else self.model(pixels)
         return self._checked(scores.float(), pixels)

@@ -1,0 +1,115 @@
+"""Who a run is: everything that decides its result, and what the result says about itself."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+
+import rasterio
+import torch
+
+from geohier.errors import InputError
+from geohier.inference.job import Job
+from geohier.inference.options import PredictOptions
+
+HEAD_BYTES = 64 << 10
+CHOICES_THAT_DECIDE = (
+    "thresholds",
+    "blend",
+    "batch_size",
+    "symmetric",
+    "valid",
+    "alpha",
+    "memory_gb",
+)
+"""Options of which another value would be another run; tiles, bands and layers stand beside."""
+
+
+def fingerprint(job: Job, inputs: Sequence[Mapping[str, object]]) -> dict[str, object]:
+    """Return what decides the result: equal fingerprints give equal bytes.
+
+    Args:
+        job: the prediction.
+        inputs: `file_identity` of each of the scene's files.
+    """
+    grid = job.plan.grid
+    return {
+        "model_sha256": job.predictor.sha256,
+        "inputs": list(inputs),
+        "area_of_interest": job.options.aoi and file_identity(job.options.aoi),
+        "bands": list(job.match.indexes),
+        "tiles": {"size": grid.size, "overlap": grid.overlap, "margin": grid.margin},
+        "options": _deciding(job.options),
+        "device": torch.device(job.plan.device).type,
+        "precision": job.plan.precision,
+        "threads": torch.get_num_threads(),
+        "versions": versions(),
+    }
+
+
+def settings(job: Job) -> dict[str, object]:
+    """Return what the first start of a run decides and each later one keeps."""
+    swaths = [[swath.start, swath.stop] for swath in job.plan.swaths]
+    return {"batch_size": job.plan.batch_size, "swaths": swaths}
+
+
+def content_tags(job: Job) -> dict[str, str]:
+    """Return what the files say about their content: no clock time, path, host or user."""
+    grid, card = job.plan.grid, job.predictor.card
+    values = [list(label.label_values) for label in card.classes]
+    return {
+        "geohier_version": metadata.version("geohier"),
+        "geohier_model_sha256": job.predictor.sha256,
+        "geohier_options_sha256": _hash(_deciding(job.options)),
+        "geohier_tiles": f"size {grid.size}, overlap {grid.overlap}, margin {grid.margin}",
+        "geohier_precision": job.plan.precision,
+        "geohier_label_values": json.dumps(values),
+    }
+
+
+def file_identity(path: Path) -> dict[str, object]:
+    """Return path, size, time of the last change, and a hash of the head of a file."""
+    try:
+        stat = path.stat()
+        with path.open("rb") as file:
+            head = hashlib.sha256(file.read(HEAD_BYTES)).hexdigest()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    return {
+        "path": str(path.resolve()),
+        "size": stat.st_size,
+        "mtime_ns": stat.st_mtime_ns,
+        "head_sha256": head,
+    }
+
+
+def check_unchanged(paths: Sequence[Path], before: Sequence[object]) -> None:
+    """Check that the inputs are still those that the run began with.
+
+    Raises:
+        InputError: one of them was changed while it was read.
+    """
+    for path, was in zip(paths, before, strict=True):
+        if file_identity(path) != was:
+            raise InputError(
+                f"{path} was changed while it was read: run again with --restart to start anew"
+            )
+
+
+def versions() -> dict[str, str]:
+    """Return the versions whose change may change a bit of the result."""
+    return {
+        "geohier": metadata.version("geohier"),
+        "torch": torch.__version__,
+        "gdal": rasterio.__gdal_version__,
+    }
+
+
+def _deciding(options: PredictOptions) -> dict[str, object]:
+    values = {name: getattr(options, name) for name in CHOICES_THAT_DECIDE}
+    return {name: dict(v) if name == "thresholds" else v for name, v in values.items()}
+
+
+def _hash(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,93 @@
+"""What a user may choose about a prediction; what is left open follows model and machine."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from geohier.efficiency.precision import Precision
+from geohier.errors import ConfigError
+from geohier.inference.tile_choice import Blend
+from geohier.models.card import ModelCard
+from geohier.raster.source import AlphaRule, ValidRule
+
+EXTRA_LAYERS = ("confidence", "entropy", "probabilities")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictOptions:
+    """Choices for one prediction; the command line's options have the same names.
+
+    Args:
+        confidence: also write the probability of the class that won.
+        entropy: also write the entropy of the probabilities, divided by ln K.
+        probabilities: also write the probability of each class.
+        thresholds: probability from which a class, by name, is chosen whatever the others say.
+        aoi: vector file; pixels outside its polygons are nodata and cost nothing.
+        size: side of a tile, in pixels; None lets the model's margin decide.
+        overlap: pixels shared by neighbouring tiles; None lets the model's margin decide.
+        blend: `taper` hands over along a ramp, `crop` cuts in the middle of the overlap.
+        batch_size: tiles that go through the model together; None lets the device decide.
+        device: `auto`, `cuda`, `mps` or `cpu`.
+        precision: `auto`, `bf16` or `fp32`.
+        symmetric: average over the eight flips and rotations of each tile (`--tta d4`).
+        bands: bands of the scene in the model's order, by name or number from 1.
+        valid: a pixel is valid if `all` or `any` of the bands that are read are.
+        alpha: whether a band is alpha: `auto`, `band` or `none`.
+        force_scale: accept units, scale and offset that differ from the model's.
+        force_gsd: accept a ground sample distance that differs from the model's.
+        memory_gb: memory that the work may take; wider rasters are cut into swaths of columns.
+            None takes a quarter of the machine's.
+        creation: creation options of the COG driver, such as `{"COMPRESS": "LZW"}`.
+        restart: throw away the parts of another run of this output.
+        overwrite: replace a finished output of another run, once the new one is verified.
+        strict: stop at the first block that cannot be read, where it would count as nodata.
+    """
+
+    confidence: bool = False
+    entropy: bool = False
+    probabilities: bool = False
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    aoi: Path | None = None
+    size: int | None = None
+    overlap: int | None = None
+    blend: Blend = "taper"
+    batch_size: int | None = None
+    device: str = "auto"
+    precision: Precision = "auto"
+    symmetric: bool = False
+    bands: tuple[str, ...] | None = None
+    valid: ValidRule = "all"
+    alpha: AlphaRule = "auto"
+    force_scale: bool = False
+    force_gsd: bool = False
+    memory_gb: float | None = None
+    creation: Mapping[str, str] = field(default_factory=dict)
+    restart: bool = False
+    overwrite: bool = False
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        if self.batch_size is not None and self.batch_size < 1:
+            raise ConfigError(f"a batch needs 1 tile or more, found {self.batch_size}")
+        if self.memory_gb is not None and self.memory_gb <= 0:
+            raise ConfigError(f"memory must be above 0 GB, found {self.memory_gb:g}")
+        for name, threshold in self.thresholds.items():
+            if not 0 <= threshold <= 1:
+                raise ConfigError(f"threshold {name}={threshold:g} is not from 0 to 1")
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers that are written."""
+        return ("labels", *(name for name in EXTRA_LAYERS if getattr(self, name)))
+
+    def thresholds_by_index(self, card: ModelCard) -> dict[int, float]:
+        """Return the thresholds by the number of their class.
+
+        Raises:
+            ConfigError: the model has no class of that name.
+        """
+        names = [label.name for label in card.classes]
+        for name in self.thresholds:
+            if name not in names:
+                raise ConfigError(f"no class {name!r} in the model, which has {', '.join(names)}")
+        return {names.index(name): value for name, value in self.thresholds.items()}

@@ -1,0 +1,156 @@
+"""What a prediction will do, before it does anything: tiles, swaths, memory, disk, time."""
+
+import math
+import time
+from dataclasses import dataclass
+
+import psutil
+import torch
+
+from geohier.efficiency.precision import choose_device, choose_precision
+from geohier.errors import ConfigError
+from geohier.geo.tiling import TileGrid
+from geohier.inference.options import PredictOptions
+from geohier.inference.scoring import Scorer
+from geohier.inference.tile_choice import choose_grid
+from geohier.models.card import ModelCard
+from geohier.raster.source import PixelReader
+
+CUDA_BATCH = 8
+SHARE_OF_MEMORY = 0.25
+BYTES_PER_CLASS_AND_PIXEL = 4
+"""Scores and probabilities are float32."""
+NETWORK_BYTES_PER_PIXEL = 1200
+"""What a network holds of a tile while it runs: measured for FPN-resnet18 (docs/results.md)."""
+WRITTEN_BYTES_PER_PIXEL = 0.75
+"""Parts and COG together, per byte of a layer, at a compression of 4 to 1 and a third overviews."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkPlan:
+    """How a scene is cut into work. Equal choices on the same machine give equal plans.
+
+    Args:
+        grid: the tiles.
+        swaths: ranges of tile columns that are worked through one after the other; each but the
+            first begins with the last column of the one before, which it recomputes.
+        batch_size: tiles that go through the model together.
+        device: where the model runs.
+        precision: `bf16` or `fp32`.
+        memory_bytes: estimated peak of what grows with the raster's width and the tile's size.
+    """
+
+    grid: TileGrid
+    swaths: tuple[range, ...]
+    batch_size: int
+    device: str
+    precision: str
+    memory_bytes: int
+    notes: tuple[str, ...] = ()
+
+    @property
+    def parts(self) -> int:
+        """Part files of each layer."""
+        return self.grid.rows * len(self.swaths)
+
+
+def plan_work(reader: PixelReader, card: ModelCard, options: PredictOptions) -> WorkPlan:
+    """Choose tiles, batch, precision and swaths for a scene and a model.
+
+    Raises:
+        ConfigError: the options do not fit each other, the model, or the memory.
+    """
+    device = choose_device(options.device)
+    height, width = reader.geobox.shape
+    grid = choose_grid(
+        card,
+        height=height,
+        width=width,
+        size=options.size,
+        overlap=options.overlap,
+        blend=options.blend,
+    )
+    batch_size = options.batch_size or (CUDA_BATCH if device.type == "cuda" else 1)
+    allowed = int((options.memory_gb or _default_memory_gb()) * 2**30)
+    fixed = _tile_bytes(grid, card, batch_size if device.type == "cpu" else 0)
+    per_column = _bytes_per_tile_column(reader, grid, card)
+    columns = _columns_that_fit(allowed - fixed, per_column, grid)
+    swaths = _swaths(grid.columns, columns)
+    return WorkPlan(
+        grid=grid,
+        swaths=swaths,
+        batch_size=batch_size,
+        device=str(device),
+        precision=choose_precision(options.precision, device),
+        memory_bytes=fixed + per_column * max(map(len, swaths)),
+        notes=_notes(card, grid, options),
+    )
+
+
+def _notes(card: ModelCard, grid: TileGrid, options: PredictOptions) -> tuple[str, ...]:
+    notes = []
+    if card.tile_dependent:
+        trained = card.tile_size_px or grid.size
+        notes.append(
+            f"this model's answer depends on the whole tile: results change with the tile size "
+            f"(it was trained on {trained} px, tiles are {grid.size} px)"
+        )
+    elif options.overlap is not None and grid.margin < card.margins_px.get(95, 0):
+        notes.append(
+            f"margin of {grid.margin} px, the model sees {card.margins_px[95]} px around a pixel "
+            "(95 % of its receptive field): seams may show; use a larger --overlap"
+        )
+    return tuple(notes)
+
+
+def _default_memory_gb() -> float:
+    return SHARE_OF_MEMORY * float(psutil.virtual_memory().total) / 2**30
+
+
+def _tile_bytes(grid: TileGrid, card: ModelCard, batch_size: int) -> int:
+    scores = 3 * len(card.classes) * BYTES_PER_CLASS_AND_PIXEL
+    pixels = 2 * len(card.bands) * 4
+    return batch_size * grid.size**2 * (NETWORK_BYTES_PER_PIXEL + scores + pixels)
+
+
+def _bytes_per_tile_column(reader: PixelReader, grid: TileGrid, card: ModelCard) -> int:
+    """Bands being read, held and cut; the overlap carried down; strips on their way to the disk."""
+    rows = grid.size + min(reader.block_shape[0], grid.size)
+    band = 3 * rows * (len(card.bands) * reader.dtype.itemsize + 1)
+    carried = grid.overlap * len(card.classes) * BYTES_PER_CLASS_AND_PIXEL
+    written = 3 * grid.step * len(card.classes)
+    return grid.step * (band + carried + written)
+
+
+def _columns_that_fit(allowed: int, per_column: int, grid: TileGrid) -> int:
+    columns = allowed // per_column
+    if columns < min(2, grid.columns):
+        raise ConfigError(
+            f"tiles of {grid.size} px need more memory than is allowed: choose a smaller --size "
+            "or a larger --memory-gb"
+        )
+    return int(min(columns, grid.columns))
+
+
+def _swaths(columns: int, fitting: int) -> tuple[range, ...]:
+    """Cut tile columns into even swaths; each but the first repeats the column before it."""
+    if fitting >= columns:
+        return (range(columns),)
+    count = math.ceil((columns - 1) / (fitting - 1))
+    starts = [round(at * (columns - 1) / count) for at in range(count + 1)]
+    ends = [start + 1 for start in starts[1:]]
+    return tuple(range(start, end) for start, end in zip(starts, ends, strict=False))
+
+
+def seconds_per_tile(scorer: Scorer, plan: WorkPlan) -> float:
+    """Time the model on an empty tile, twice; the first time warms it up."""
+    size = plan.grid.size
+    pixels = torch.zeros(1, len(scorer.card.bands), size, size, device=scorer.device)
+    with torch.inference_mode():
+        for _ in range(2):
+            start = time.perf_counter()
+            scorer.forward(pixels)
+            if scorer.device.type == "cuda":
+                torch.cuda.synchronize(scorer.device)
+            seconds = time.perf_counter() - start
+    return seconds

@@ -1,0 +1,52 @@
+"""What predicts: a network, its card, and who it is."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from geohier.errors import ConfigError
+from geohier.models.card import ModelCard
+from geohier.models.directory import LoadedModel, load_model
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predictor:
+    """A network with its card; `sha256` changes whenever its answers could."""
+
+    module: nn.Module
+    card: ModelCard
+    sha256: str
+
+
+def as_predictor(
+    model: LoadedModel | Predictor | nn.Module | Path | str, card: ModelCard | None = None
+) -> Predictor:
+    """Return what predicts behind a model directory, a loaded model, or any module with a card.
+
+    Raises:
+        ConfigError: a module comes without a card, or a loaded model with another one.
+        ModelError: the model directory cannot be loaded.
+    """
+    if isinstance(model, Predictor):
+        return model
+    if isinstance(model, nn.Module):
+        if card is None:
+            raise ConfigError("a module needs a ModelCard: give its bands, classes and stride")
+        return Predictor(module=model, card=card, sha256=module_sha256(model, card))
+    if card is not None:
+        raise ConfigError("a model directory has its own card: leave `card` out")
+    loaded = model if isinstance(model, LoadedModel) else load_model(model)
+    return Predictor(module=loaded.module, card=loaded.card, sha256=loaded.sha256)
+
+
+def module_sha256(module: nn.Module, card: ModelCard) -> str:
+    """Return a hash of a module's structure and weights, and of its card."""
+    digest = hashlib.sha256(f"{module!r}\n{card!r}".encode())
+    for name, value in module.state_dict().items():
+        tensor = value.detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
