@@ -4,7 +4,7 @@ Every exception of rasterio and GDAL leaves this module as a `RasterReadError` o
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -94,6 +94,27 @@ def cause(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     return " ".join(str(error).split()) or type(error).__name__
+
+
+class Handle:
+    """An open file that can be let go of: it opens again when it is next needed."""
+
+    def __init__(self, opens: Callable[[], rasterio.DatasetReader]) -> None:
+        self._opens = opens
+        self._dataset: rasterio.DatasetReader | None = None
+
+    @property
+    def dataset(self) -> rasterio.DatasetReader:
+        """The open raster."""
+        if self._dataset is None:
+            self._dataset = self._opens()
+        return self._dataset
+
+    def release(self) -> None:
+        """Close the file for now."""
+        if self._dataset is not None:
+            self._dataset.close()
+            self._dataset = None
 
 
 def open_dataset(path: str | Path, *, allow_remote: bool = False) -> rasterio.DatasetReader:

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Self, TypedDict
 
 import numpy as np
 import rasterio
@@ -14,7 +15,7 @@ from rasterio.windows import Window as RasterioWindow
 
 from geohier.errors import RasterReadError
 from geohier.geo.window import Window
-from geohier.raster.access import BlockCache, open_dataset, raster_io
+from geohier.raster.access import BlockCache, Handle, open_dataset, raster_io
 from geohier.raster.describe import band_table, block_bytes, check_size, place_of
 from geohier.raster.files import shown
 from geohier.raster.salvage import blank, salvage
@@ -27,6 +28,16 @@ from geohier.raster.validity import (
     looks_like_alpha,
     sample_windows,
 )
+
+
+class OpenOptions(TypedDict, total=False):
+    """The options of `open_raster`."""
+
+    allow_remote: bool
+    allow_ungeoreferenced: bool
+    nodata: float | None
+    band_names: Sequence[str] | None
+    max_pixels: int | None
 
 
 def open_raster(
@@ -54,16 +65,17 @@ def open_raster(
         UnsafeInputError: opening it would reach beyond local images.
         ConfigError: `nodata` or `band_names` do not fit the bands.
     """
+    handle = Handle(partial(open_dataset, path, allow_remote=allow_remote))
     with ExitStack() as stack:
-        dataset = open_dataset(path, allow_remote=allow_remote)
-        stack.callback(dataset.close)
+        stack.callback(handle.release)
+        dataset = handle.dataset
         with raster_io(path):
             check_size(path, dataset, max_pixels)
             geobox = place_of(path, dataset, allow_ungeoreferenced=allow_ungeoreferenced)
             bands, notes = band_table(path, dataset, nodata, band_names)
         BlockCache.reserve(block_bytes(dataset))
         stack.pop_all()
-    return RasterSource(Path(path), dataset, geobox, bands, notes)
+    return RasterSource(Path(path), handle, geobox, bands, notes)
 
 
 class RasterSource:
@@ -72,7 +84,7 @@ class RasterSource:
     def __init__(
         self,
         path: Path,
-        dataset: rasterio.DatasetReader,
+        handle: Handle,
         geobox: GeoBox,
         bands: tuple[SourceBand, ...],
         notes: tuple[str, ...] = (),
@@ -82,7 +94,7 @@ class RasterSource:
         self.geobox = geobox
         self.bands = bands
         self.notes = notes
-        self.dataset = dataset
+        self.handle = handle
 
     def select(
         self, indexes: Sequence[int], *, valid: ValidRule = "all", alpha: AlphaRule = "auto"
@@ -91,8 +103,8 @@ class RasterSource:
         return RasterReader(self, tuple(indexes), valid=valid, alpha=alpha)
 
     def close(self) -> None:
-        """Close the file; its readers are of no use afterwards."""
-        self.dataset.close()
+        """Close the file; a reader that is used afterwards opens it again."""
+        self.handle.release()
 
     def __enter__(self) -> Self:
         return self
@@ -113,21 +125,26 @@ class RasterReader:
     ) -> None:
         bands = [source.bands[at] for at in indexes]
         self._path = source.files[0]
-        self._dataset = source.dataset
+        self._handle = source.handle
         self._numbers = [at + 1 for at in indexes]
         self._alpha: int | None = None
         self.geobox = source.geobox
-        self.block_shape: tuple[int, int] = source.dataset.block_shapes[indexes[0]]
+        self.block_shape: tuple[int, int] = source.handle.dataset.block_shapes[indexes[0]]
         self.dtype: np.dtype[np.generic] = np.result_type(*(band.dtype for band in bands))
         self.validity = Validity(
             dtype=self.dtype, nodata=tuple(band.nodata for band in bands), rule=valid
         )
         with raster_io(self._path):
-            self._masked = _masked_bands(self._dataset, self._numbers)
+            self._masked = _masked_bands(self._handle.dataset, self._numbers)
         self.notes = source.notes + self._settle_alpha(source.bands, indexes, alpha)
         self.notes += self._look_for_zeros()
         nodata = {at + 1: source.bands[at].nodata for at in indexes}
-        self._sparse = SparseBlocks(self._dataset, nodata, alpha=self._alpha, rule=valid)
+        self._sparse = SparseBlocks(source.handle, nodata, alpha=self._alpha, rule=valid)
+
+    @property
+    def uses_alpha(self) -> bool:
+        """Whether a band that is not read says which pixels are valid."""
+        return self._alpha is not None
 
     def read(self, window: Window) -> Pixels:
         """Read a window that lies inside the raster.
@@ -155,8 +172,9 @@ class RasterReader:
         at = RasterioWindow(window.col_off, window.row_off, window.width, window.height)
         numbers = self._numbers if self._alpha is None else [*self._numbers, self._alpha]
         with raster_io(self._path, window=window):
-            values = self._dataset.read(numbers, window=at, out_dtype=self.dtype.name)
-            masks = [self._dataset.read_masks(band, window=at) != 0 for band in self._masked]
+            dataset = self._handle.dataset
+            values = dataset.read(numbers, window=at, out_dtype=self.dtype.name)
+            masks = [dataset.read_masks(band, window=at) != 0 for band in self._masked]
         if self._alpha is not None:
             masks.append(values[-1] != 0)
         return values[: len(self._numbers)], np.logical_and.reduce(masks) if masks else None
@@ -179,8 +197,9 @@ class RasterReader:
     def _look_for_zeros(self) -> tuple[str, ...]:
         if not self.validity.nodata_unknown or self._masked or self._alpha is not None:
             return ()
-        zeros = (self._sample(self._numbers) == 0).all(axis=0).mean()
-        if not zeros > MANY_ZEROS:
+        empty = (self._sample(self._numbers) == 0).all(axis=0)
+        zeros = empty.sum() / max(empty.size, 1)
+        if zeros <= MANY_ZEROS:
             return ()
         return (
             f"about {zeros:.0%} of the pixels are 0 in all bands and no nodata value is "
@@ -190,11 +209,12 @@ class RasterReader:
     def _sample(self, numbers: list[int]) -> NDArray[np.generic]:
         """Return values `(C, N)` of a few places; damaged ones are left out."""
         found = [np.zeros((len(numbers), 0), self.dtype)]
-        for window in sample_windows(self._dataset.height, self._dataset.width, self.block_shape):
+        dataset = self._handle.dataset
+        for window in sample_windows(dataset.height, dataset.width, self.block_shape):
             at = RasterioWindow(window.col_off, window.row_off, window.width, window.height)
             try:
                 with raster_io(self._path, window=window):
-                    found.append(self._dataset.read(numbers, window=at).reshape(len(numbers), -1))
+                    found.append(dataset.read(numbers, window=at).reshape(len(numbers), -1))
             except RasterReadError:
                 continue
         return np.concatenate(found, axis=1)

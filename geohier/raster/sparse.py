@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from rasterio.enums import Interleaving
 
 from geohier.geo.window import Window
+from geohier.raster.access import Handle
 from geohier.raster.source import ValidRule
 
 
@@ -13,7 +14,7 @@ class SparseBlocks:
     """Where the absence of blocks means that no pixel is valid.
 
     Args:
-        dataset: an open raster.
+        handle: the raster.
         nodata: value that counts as nodata, by number (from 1) of each band that is read.
         alpha: number of the alpha band.
         rule: whether a pixel needs all bands, or any.
@@ -21,12 +22,13 @@ class SparseBlocks:
 
     def __init__(
         self,
-        dataset: rasterio.DatasetReader,
+        handle: Handle,
         nodata: dict[int, float | None],
         *,
         alpha: int | None,
         rule: ValidRule,
     ) -> None:
+        dataset = handle.dataset
         telling = [band for band, value in nodata.items() if _is_fill(dataset, band, value)]
         if rule == "any" and len(telling) < len(nodata):
             telling = []
@@ -36,7 +38,8 @@ class SparseBlocks:
             telling = []
         if dataset.interleaving == Interleaving.pixel:
             telling = telling[:1]
-        self._dataset = dataset
+        self._handle = handle
+        self._columns = -(-dataset.width // dataset.block_shapes[0][1])
         self._bands = telling
         self._merge = np.any if rule == "all" else np.all
         self._block_shape: tuple[int, int] = dataset.block_shapes[0]
@@ -61,9 +64,9 @@ class SparseBlocks:
         return self._rows[row]
 
     def _look_up(self, band: int, row: int) -> NDArray[np.bool_]:
-        columns = range(-(-self._dataset.width // self._block_shape[1]))
-        names = (f"BLOCK_OFFSET_{column}_{row}" for column in columns)
-        offsets = [self._dataset.get_tag_item(name, "TIFF", bidx=band) for name in names]
+        names = (f"BLOCK_OFFSET_{column}_{row}" for column in range(self._columns))
+        dataset = self._handle.dataset
+        offsets = [dataset.get_tag_item(name, "TIFF", bidx=band) for name in names]
         return np.array([offset is None for offset in offsets])
 
 
