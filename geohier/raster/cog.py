@@ -21,6 +21,7 @@ from rasterio.windows import Window as RasterioWindow
 
 from geohier.errors import ConfigError, ResourceError
 from geohier.geo.window import Window
+from geohier.raster.access import BlockCache
 from geohier.raster.durable import sync, writing
 from geohier.raster.layers import Layer
 from geohier.raster.record import Part
@@ -51,6 +52,9 @@ CREATION_OPTIONS = {
     "SPARSE_OK": "YES|NO",
 }
 """Creation options of the COG driver that a user may set, with their values; all are lossless."""
+
+BLOCK_PX = 512
+"""Side of the blocks of a final file."""
 
 _READ_BYTES = 16 << 20
 """Pixels that are read back at a time."""
@@ -98,6 +102,7 @@ def write_cog(
         ResourceError: the disk is full or failing, or what was read back is not what was computed.
     """
     source = path.with_suffix(".vrt")
+    BlockCache.reserve(geobox.shape[1] * BLOCK_PX * layer.bytes_per_pixel // layer.count)
     with writing(path), rasterio.Env(**GDAL_OPTIONS):
         source.write_text(vrt_of(layer, geobox, parts, tags), encoding="utf-8")
         rasterio.shutil.copy(source, path, driver="COG", **_options(layer, options))
@@ -126,7 +131,7 @@ def verify_cog(path: Path, layer: Layer, geobox: GeoBox, parts: Sequence[Part]) 
 def _options(layer: Layer, given: Mapping[str, str]) -> dict[str, str]:
     options = {
         "COMPRESS": "DEFLATE",
-        "BLOCKSIZE": "512",
+        "BLOCKSIZE": str(BLOCK_PX),
         "BIGTIFF": "IF_SAFER",
         "NUM_THREADS": "1",
         "STATISTICS": "NO",

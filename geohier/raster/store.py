@@ -223,11 +223,19 @@ class PartStore:
         """
         final = {layer.name: self.folder / f"final-{layer.name}.tif" for layer in self.layers}
         record.write(self.folder / "finished.json")
+        self._remove_stale(record)
         for layer in self.layers:
             if layer.name != "labels":
                 move_durably(final[layer.name], layer_path(self.target, layer))
         move_durably(self.folder / "finished.json", record_path(self.target))
         move_durably(final["labels"], self.target)
+
+    def _remove_stale(self, record: RunRecord) -> None:
+        """Remove layers that an earlier run left at this output and that this one does not have."""
+        earlier = RunRecord.read(record_path(self.target))
+        for name, file in ({} if earlier is None else earlier.outputs).items():
+            if name not in record.outputs and file.matches(self.target.parent):
+                remove_files([self.target.parent / file.name])
 
 
 def encode(values: NDArray[np.generic], window: Window) -> bytes:

@@ -18,6 +18,9 @@ from geohier.raster.record import Part
 CLASSES_TAG = "classification_classes"
 """Tag that holds STAC's `classification:classes`; GDAL would cut the name at its colon."""
 
+LAYER_TAG = "geohier_layer"
+"""Tag that names the layer."""
+
 _NAME_USAGE, _VALUE_USAGE = 2, 5
 """GDAL's GFU_Name and GFU_MinMax; red, green, blue are 6, 7, 8."""
 
@@ -49,7 +52,7 @@ def classes_json(layer: Layer) -> str:
 
 def _content_tags(layer: Layer, tags: Mapping[str, str]) -> dict[str, str]:
     classes = {} if layer.class_names is None else {CLASSES_TAG: classes_json(layer)}
-    return {**tags, "geohier_layer": layer.name} | classes
+    return {**tags, LAYER_TAG: layer.name} | classes
 
 
 def _band(root: ET.Element, layer: Layer, number: int, parts: Sequence[Part]) -> None:

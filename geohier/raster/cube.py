@@ -1,0 +1,89 @@
+"""Results as labelled arrays, for notebooks."""
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import rioxarray
+import xarray as xr
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+from geohier.errors import InputError, RasterReadError
+from geohier.raster.layers import layer_path
+from geohier.raster.vrt import CLASSES_TAG, LAYER_TAG
+
+_CONTINUOUS = ("confidence", "entropy", "probabilities")
+
+
+def open_result(path: str | Path) -> xr.Dataset:
+    """Open a result of geohier: its labels and whatever other layers lie beside them.
+
+    Pixels are read when they are used: cut out what you need (`result.labels[:1000, :1000]`)
+    before computing with a large result. An opened result reads the files that were there then.
+
+    Args:
+        path: file of the labels, such as `map.tif`.
+
+    Returns:
+        A dataset with `labels` and, where they exist, `confidence`, `entropy` and `probabilities`;
+        coordinates of the pixels' centres (`x`, `y`), names along `class`, and the CRS
+        (`result.rio.crs`). Labels are whole numbers with `_FillValue` where there is no answer;
+        the others are fractions with NaN there. `attrs` holds `class_names`, `class_colors`
+        (`#rrggbb`), and the file's tags.
+
+    Shape:
+        - labels, confidence, entropy: `(y, x)`
+        - probabilities: `(class, y, x)`
+
+    Raises:
+        RasterReadError: a file cannot be read.
+        InputError: the file is not a result of geohier, or a layer beside it is on another grid.
+    """
+    target = Path(path)
+    labels = _open(target, masked=False)
+    attrs = dict(labels.attrs)
+    if attrs.get(LAYER_TAG) != "labels":
+        raise InputError(f"{target} holds no class labels of geohier: name the labels of a result")
+    classes = [entry for entry in json.loads(attrs.pop(CLASSES_TAG)) if not entry.get("nodata")]
+    layers = {"labels": _flat(labels)}
+    for name in _CONTINUOUS:
+        beside = layer_path(target, name)
+        if beside.exists():
+            layers[name] = _beside(beside, name, labels, [entry["name"] for entry in classes])
+    layers["labels"].attrs = {"_FillValue": attrs.pop("_FillValue"), "long_name": "class"}
+    for unwanted in ("scale_factor", "add_offset", "long_name", LAYER_TAG):
+        attrs.pop(unwanted, None)
+    attrs["class_names"] = [entry["name"] for entry in classes]
+    attrs["class_colors"] = ["#" + entry["color_hint"].lower() for entry in classes]
+    return xr.Dataset(layers, attrs=attrs)
+
+
+def _beside(path: Path, name: str, labels: xr.DataArray, classes: list[str]) -> xr.DataArray:
+    layer = _open(path, masked=True)
+    places = [array.spatial_ref.attrs.get("GeoTransform") for array in (layer, labels)]
+    same = layer.shape[1:] == labels.shape[1:] and places[0] == places[1]
+    if not same:
+        raise InputError(f"{path} is not on the grid of the labels beside it: remove or rename it")
+    layer.attrs = {"long_name": name}
+    if name != "probabilities":
+        return _flat(layer)
+    return layer.rename(band="class").assign_coords({"class": classes})
+
+
+def _flat(layer: xr.DataArray) -> xr.DataArray:
+    return layer.squeeze("band", drop=True)
+
+
+def _open(path: Path, *, masked: bool) -> xr.DataArray:
+    options: dict[str, Any] = {"mask_and_scale": masked, "driver": "GTiff"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        warnings.simplefilter("ignore", PendingDeprecationWarning)  # affine's, about rioxarray
+        try:
+            layer = rioxarray.open_rasterio(path, **options)
+        except (OSError, RasterioError) as error:
+            raise RasterReadError(f"{path} cannot be read: {error}") from error
+    if not isinstance(layer, xr.DataArray):
+        raise InputError(f"{path} holds several rasters: name the labels of a result")
+    return layer
