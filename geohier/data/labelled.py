@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,12 +12,9 @@ from odc.geo.geobox import GeoBox
 from geohier.data.catalog import LabelledScene
 from geohier.data.labels import IGNORE_INDEX, LabelTable, count_values
 from geohier.errors import LabelError
-from geohier.geo.window import Window, intersection
+from geohier.geo.window import Window, intersection, row_strips
 from geohier.raster.reader import open_raster
 from geohier.raster.source import PixelReader, PixelSource
-
-STRIP_PX = 512
-"""Rows read at once where a whole scene is read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +75,7 @@ class LabelledPixels:
             valid=np.empty((height, width), np.bool_),
             labels=np.empty((height, width), np.uint8),
         )
-        for window in self._strips():
+        for window in row_strips(*self.shape):
             strip, rows = self._cut(window), window.slices[0]
             kept.values[:, rows], kept.valid[rows] = strip.values, strip.valid
             kept.labels[rows] = strip.labels
@@ -89,7 +86,7 @@ class LabelledPixels:
         """Count the values of the whole mask, as they are in the file."""
         total: Counter[float] = Counter()
         _, mask = self._readers()
-        for strip in self._strips():
+        for strip in row_strips(*self.shape):
             total.update(count_values(mask.read(strip).values))
         return total
 
@@ -119,11 +116,6 @@ class LabelledPixels:
             whole.values[:, rows, cols], whole.valid[rows, cols] = cut.values, cut.valid
             whole.labels[rows, cols] = cut.labels
         return whole
-
-    def _strips(self) -> Iterator[Window]:
-        height, width = self.shape
-        for top in range(0, height, STRIP_PX):
-            yield Window(row_off=top, col_off=0, height=min(STRIP_PX, height - top), width=width)
 
     def _cut(self, window: Window) -> Cut:
         if self._kept is not None:

@@ -1,5 +1,6 @@
 """A rectangle of whole pixels."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -66,6 +67,17 @@ class Window:
             height=min(self.row_stop, height) - row_off,
             width=min(self.col_stop, width) - col_off,
         )
+
+
+def row_strips(height: int, width: int, rows: int = 512) -> Iterator[Window]:
+    """Yield windows of full width and at most `rows` rows that cover a raster, from the top.
+
+    Example:
+        >>> [strip.height for strip in row_strips(700, 10)]
+        [512, 188]
+    """
+    for top in range(0, height, rows):
+        yield Window(row_off=top, col_off=0, height=min(rows, height - top), width=width)
 
 
 def intersection(one: Window, other: Window) -> Window | None:
