@@ -1,0 +1,82 @@
+"""Scene files, `NAME.scene.yaml`: which rasters make up one scene.
+
+files:                      # the first file gives the grid
+  - path: ortho.tif         # relative to the scene file
+    names: [red, green, blue]
+  - path: height.tif
+    bands: [1]              # counted from 1; all where left out
+    names: [height]
+    resampling: nearest     # bilinear where left out
+"""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from geohier.config.document import read_document
+from geohier.errors import ConfigError
+from geohier.raster.stack import StackFile
+from geohier.raster.warped import Resampling
+
+SUFFIXES = (".scene.yaml", ".scene.yml")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class SceneFileEntry(_Section):
+    """One raster of a scene."""
+
+    path: Path
+    """Raster, relative to the scene file."""
+    bands: tuple[int, ...] | None = Field(default=None, min_length=1)
+    """Bands to take, counted from 1; all where null."""
+    names: tuple[str, ...] | None = Field(default=None, min_length=1)
+    """Names of the bands taken; the file's own where null."""
+    nodata: float | None = None
+    """Value that means no data; the file's own where null."""
+    resampling: Resampling = "bilinear"
+    """How to bring it to the first file's grid: nearest for classes."""
+
+
+class SceneFile(_Section):
+    """A scene, as its file describes it."""
+
+    files: tuple[SceneFileEntry, ...] = Field(min_length=1, max_length=1000)
+    """Rasters of the scene; the first gives the grid."""
+
+
+def is_scene_file(path: Path) -> bool:
+    """Whether a path is named like a scene file."""
+    return path.name.lower().endswith(SUFFIXES)
+
+
+def read_scene_file(path: Path) -> tuple[StackFile, ...]:
+    """Return the rasters that a scene file names.
+
+    Raises:
+        ConfigError: it is no YAML, has keys that a scene file has not, or values of another kind.
+    """
+    try:
+        scene = SceneFile.model_validate(read_document(path))
+    except ValidationError as error:
+        finding = error.errors()[0]
+        where = ".".join(str(part) for part in finding["loc"])
+        raise ConfigError(f"{path}: {where}: {_said(finding['type'], finding['msg'])}") from error
+    return tuple(
+        StackFile(
+            path=path.parent / entry.path,
+            bands=entry.bands,
+            names=entry.names,
+            nodata=entry.nodata,
+            resampling=entry.resampling,
+        )
+        for entry in scene.files
+    )
+
+
+def _said(kind: str, message: str) -> str:
+    if kind == "extra_forbidden":
+        return f"unknown key; the keys are {' '.join(SceneFileEntry.model_fields)}"
+    return message[0].lower() + message[1:]
