@@ -85,6 +85,23 @@ def test_no_module_of_the_package_is_longer_than_400_lines() -> None:
     assert {name: lines for name, lines in lengths.items() if lines > 400} == {}
 
 
+def test_every_file_that_the_architecture_names_is_there() -> None:
+    text = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(\w+/\w+\.py)`", text))
+    assert named
+    assert {name for name in named if not (REPOSITORY / "geohier" / name).is_file()} == set()
+
+
+def test_decisions_are_numbered_and_say_what_would_change_them() -> None:
+    pages = sorted((REPOSITORY / "docs" / "decisions").glob("*.md"))
+    for number, page in enumerate(pages, start=1):
+        lines = page.read_text(encoding="utf-8").splitlines()
+        assert page.name.startswith(f"{number:04}-")
+        assert lines[0].startswith(f"# {number:04}. ")
+        headings = [line[3:] for line in lines if line.startswith("## ")]
+        assert headings == ["Context", "Decision", "Consequences", "What would change our mind"]
+
+
 def test_bundled_data_weighs_less_than_12_mib() -> None:
     sizes = [path.stat().st_size for path in (REPOSITORY / "data").rglob("*") if path.is_file()]
     assert sum(sizes) < 12 * MIB

@@ -328,6 +328,14 @@ def test_shell_scripts_parse_and_stop_at_the_first_error(script: str) -> None:
     subprocess.run(["bash", "-n", path], check=True)
 
 
+def test_make_explains_each_of_its_jobs() -> None:
+    shown = subprocess.run(
+        ["make", "help"], cwd=REPOSITORY, check=True, capture_output=True, text=True
+    )
+    explained = {line.split()[1] for line in shown.stdout.splitlines() if len(line.split()) > 3}
+    assert explained >= {"demo", "test", "slow", "lint", "lock", "bench", "wheel", "clean", "help"}
+
+
 @pytest.mark.slow
 def test_a_fresh_checkout_sets_itself_up(tmp_path: Path) -> None:
     checkout = tmp_path / "checkout"
