@@ -29,7 +29,7 @@ def offset_on(grid: GeoBox, box: GeoBox, path: Path, grid_path: Path) -> tuple[i
             "bring them to one CRS (gdalwarp -t_srs)"
         )
     height, width = box.shape
-    to_grid = ~grid.affine * box.affine
+    to_grid = ~grid.affine @ box.affine
     column, row = to_grid @ (0, 0)
     ends = [(width, 0), (0, height)]
     drifts = [

@@ -230,7 +230,7 @@ def _common_grid(sources: Sequence[RasterSource]) -> tuple[GeoBox, list[Window]]
         max(w.row_stop for w in places) - top,
         max(w.col_stop for w in places) - left,
     )
-    geobox = GeoBox(shape, first.affine * Affine.translation(left, top), first.crs)
+    geobox = GeoBox(shape, first.affine @ Affine.translation(left, top), first.crs)
     return geobox, [window.shifted(rows=-top, cols=-left) for window in places]
 
 
