@@ -1,7 +1,7 @@
 """A class raster on disk: which class each pixel has, and what the classes are."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ import rasterio
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
-from geohier.errors import InputError
+from geohier.errors import ConfigError, GeohierError, InputError
 from geohier.geo.window import Window
 from geohier.models.card import ClassLabel
 from geohier.raster.access import open_dataset, raster_io
@@ -100,3 +100,53 @@ def classes_of(dataset: rasterio.DatasetReader, path: Path) -> tuple[ClassLabel,
     return tuple(
         ClassLabel(name=name, color=color) for name, color in zip(names, filled, strict=True)
     )
+
+
+def common_classes(
+    predictions: Iterable[Path], given: Sequence[ClassLabel]
+) -> tuple[ClassLabel, ...]:
+    """Return the classes of all predictions, in the order of their numbers.
+
+    Classes that are given take the place of those in the file: by name where the names agree, else
+    in their order.
+
+    Raises:
+        ConfigError: files differ in their classes, or say nothing and nothing is given.
+    """
+    found: dict[tuple[str, ...], tuple[Path, tuple[ClassLabel, ...]]] = {}
+    for path in predictions:
+        try:
+            with open_classes(path) as raster:
+                found.setdefault(tuple(one.name for one in raster.classes), (path, raster.classes))
+        except GeohierError:
+            continue  # it is named among the failures when it is its turn
+    if not found:
+        return tuple(given)
+    if len(found) > 1:
+        lines = [
+            f"{shown(path)} has {' '.join(names) or 'none'}" for names, (path, _) in found.items()
+        ]
+        raise ConfigError(f"predictions differ in their classes: {'; '.join(lines)}")
+    ((path, declared),) = found.values()
+    if not declared and not given:
+        raise ConfigError(
+            f"{shown(path)} does not say which classes its numbers mean: name them in order with "
+            "--classes, such as --classes ground=0,building=1"
+        )
+    return _merged(path, declared, given)
+
+
+def _merged(
+    path: Path, declared: tuple[ClassLabel, ...], given: Sequence[ClassLabel]
+) -> tuple[ClassLabel, ...]:
+    if not given or not declared:
+        return tuple(given) or declared
+    if len(given) != len(declared):
+        raise ConfigError(
+            f"{shown(path)} has {len(declared)} classes ({' '.join(c.name for c in declared)}), "
+            f"--classes names {len(given)}: name each of them"
+        )
+    by_name = {one.name: one for one in given}
+    if by_name.keys() == {one.name for one in declared}:
+        return tuple(by_name[one.name] for one in declared)
+    return tuple(given)

@@ -1,7 +1,7 @@
 """Scores of predictions that lie on disk, against labels that lie on disk."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +9,14 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from geohier.errors import ConfigError, GeohierError, InputError
+from geohier.errors import ConfigError, GeohierError, InputError, ResourceError
 from geohier.evaluation.bootstrap import Range, bootstrap
-from geohier.evaluation.segmentation import PER_CLASS, scores
+from geohier.evaluation.segmentation import PER_CLASS, class_scores, macro, scores
 from geohier.geo.window import Window
-from geohier.models.card import ClassLabel
-from geohier.raster.files import shown
-from geohier.studies.class_raster import open_classes
+from geohier.studies.class_raster import common_classes, open_classes
 from geohier.studies.comparison import Comparison, compare
-from geohier.studies.legend import Legend
+from geohier.studies.legend import LabelRules, Legend
+from geohier.studies.picture import draw_result
 from geohier.studies.truth import open_truth
 
 
@@ -29,12 +28,14 @@ class Pair:
         name: name of the scene in results.
         prediction: class raster.
         labels: label raster or polygons.
+        image: what was predicted, for pictures.
         within: parts of the prediction that count; all of it if empty.
     """
 
     name: str
     prediction: Path
     labels: Path
+    image: Path | None = None
     within: tuple[Window, ...] = ()
 
 
@@ -80,11 +81,9 @@ class Evaluation:
 
 def evaluate_rasters(
     pairs: Sequence[Pair],
+    rules: LabelRules | None = None,
     *,
-    classes: Sequence[ClassLabel] = (),
-    ignore: int | None = 255,
-    attribute: str | None = None,
-    outside: str | None = None,
+    pictures: Path | None = None,
     on_scene: Callable[[str], None] = lambda name: None,
 ) -> Evaluation:
     """Score class rasters against labels, in bounded memory.
@@ -92,33 +91,35 @@ def evaluate_rasters(
     Args:
         pairs: predictions and their labels. One that cannot be scored is recorded, and the others
             go on.
-        classes: what the numbers of the predictions mean, and which label values; as the
-            predictions say if empty.
-        ignore: label value that means unlabelled; None where every value is a class.
-        attribute: column of vector labels with label values or class names.
-        outside: class of the ground outside of polygons.
+        rules: how the labels are to be understood.
+        pictures: folder for a PNG of each scene.
         on_scene: called with the name of each scene before it is scored.
 
     Raises:
-        GeohierError: there is one pair and it cannot be scored, or none of several can be.
+        GeohierError: not one of them can be scored.
         ConfigError: the predictions do not say what their numbers mean, or not the same.
     """
     if not pairs:
         raise InputError("there is no prediction to score")
-    legend = Legend.of(common_classes([pair.prediction for pair in pairs], classes), ignore)
+    rules = rules or LabelRules()
+    classes = common_classes([pair.prediction for pair in pairs], rules.classes)
+    rules = replace(rules, classes=classes)
     done: dict[str, Comparison] = {}
     failed: dict[str, GeohierError] = {}
     for pair in pairs:
         on_scene(pair.name)
         try:
-            done[pair.name] = _compare(pair, legend, attribute, outside)
-        except ConfigError:
+            done[pair.name] = _compare(pair, rules)
+            if pictures is not None:
+                _draw(pair, rules, done[pair.name], pictures)
+        except (ConfigError, ResourceError):
             raise
         except GeohierError as error:
             failed[pair.name] = error
     if not done:
         raise next(iter(failed.values()))
-    return summarise(done, legend.names, {name: str(error) for name, error in failed.items()})
+    names = [one.name for one in classes]
+    return summarise(done, names, {name: str(error) for name, error in failed.items()})
 
 
 def summarise(
@@ -134,64 +135,25 @@ def summarise(
     )
 
 
-def common_classes(
-    predictions: Iterable[Path], given: Sequence[ClassLabel]
-) -> tuple[ClassLabel, ...]:
-    """Return the classes of all predictions, in the order of their numbers.
-
-    Classes that are given take the place of those in the file: by name where the names agree, else
-    in their order.
-
-    Raises:
-        ConfigError: files differ in their classes, or say nothing and nothing is given.
-    """
-    found: dict[tuple[str, ...], tuple[Path, tuple[ClassLabel, ...]]] = {}
-    for path in predictions:
-        try:
-            with open_classes(path) as raster:
-                found.setdefault(tuple(one.name for one in raster.classes), (path, raster.classes))
-        except GeohierError:
-            continue  # it is named among the failures when it is its turn
-    if not found:
-        return tuple(given)
-    if len(found) > 1:
-        lines = [
-            f"{shown(path)} has {' '.join(names) or 'none'}" for names, (path, _) in found.items()
-        ]
-        raise ConfigError(f"predictions differ in their classes: {'; '.join(lines)}")
-    ((path, declared),) = found.values()
-    if not declared and not given:
-        raise ConfigError(
-            f"{shown(path)} does not say which classes its numbers mean: name them in order with "
-            "--classes, such as --classes ground=0,building=1"
-        )
-    return _merged(path, declared, given)
-
-
-def _merged(
-    path: Path, declared: tuple[ClassLabel, ...], given: Sequence[ClassLabel]
-) -> tuple[ClassLabel, ...]:
-    if not given or not declared:
-        return tuple(given) or declared
-    if len(given) != len(declared):
-        raise ConfigError(
-            f"{shown(path)} has {len(declared)} classes ({' '.join(c.name for c in declared)}), "
-            f"--classes names {len(given)}: name each of them"
-        )
-    by_name = {one.name: one for one in given}
-    if by_name.keys() == {one.name for one in declared}:
-        return tuple(by_name[one.name] for one in declared)
-    return tuple(given)
-
-
-def _compare(pair: Pair, legend: Legend, attribute: str | None, outside: str | None) -> Comparison:
+def _compare(pair: Pair, rules: LabelRules) -> Comparison:
+    legend = Legend.of(rules.classes, rules.ignore)
     with (
         open_classes(pair.prediction) as prediction,
-        open_truth(
-            pair.labels, prediction.grid, legend, attribute=attribute, outside=outside
-        ) as truth,
+        open_truth(pair.labels, prediction.grid, legend, rules) as truth,
     ):
         return compare(prediction, truth, len(legend.classes), within=pair.within)
+
+
+def _draw(pair: Pair, rules: LabelRules, found: Comparison, folder: Path) -> None:
+    iou = macro(class_scores(found.matrix.counts)["iou"])
+    draw_result(
+        folder / f"{Path(pair.name).stem}.png",
+        pair.prediction,
+        image=pair.image,
+        truth=pair.labels,
+        rules=rules,
+        title=f"{pair.name}: mean IoU {iou:.3f}",
+    )
 
 
 def _plain_scores(dataset: xr.Dataset, names: Sequence[str], prefix: str = "") -> dict[str, Any]:

@@ -14,6 +14,25 @@ UNLABELLED = -1
 """Number of a pixel whose class is not known."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelRules:
+    """How labels on disk are to be understood.
+
+    Args:
+        classes: what the numbers of a prediction mean, with the label values of each class; as the
+            prediction says if empty.
+        ignore: label value that means unlabelled, unless a class has it; None for no such value.
+        attribute: column of polygons with label values or names of classes; without it, polygons
+            are the second of two classes and the ground outside them is the first.
+        outside: class of the ground outside polygons; without it, and with `attribute`, unknown.
+    """
+
+    classes: tuple[ClassLabel, ...] = ()
+    ignore: int | None = 255
+    attribute: str | None = None
+    outside: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Legend:
     """Which label values stand for which class.

@@ -8,6 +8,7 @@ from geohier.raster.files import shown
 from geohier.studies.evaluate import Pair
 
 RASTERS = (".tif", ".tiff")
+IMAGES = (*RASTERS, ".vrt", ".png", ".jpg", ".jpeg", ".jp2")
 LABELS = (*RASTERS, ".png", ".jp2", ".gpkg", ".geojson", ".json", ".fgb", ".shp")
 
 OTHER_LAYERS = ("_confidence", "_entropy", "_probabilities")
@@ -17,8 +18,10 @@ ENDINGS = ("_labels", "_label", "_masks", "_mask", "_gt", "_truth", "_classes", 
 """Endings that may follow the name of a scene."""
 
 
-def match_labels(predictions: Sequence[Path], labels: Path) -> list[Pair]:
-    """Pair predictions with labels.
+def match_labels(
+    predictions: Sequence[Path], labels: Path, images: Path | None = None
+) -> list[Pair]:
+    """Pair predictions with labels, and with images for pictures of them.
 
     Args:
         predictions: class rasters, and folders of them.
@@ -69,6 +72,16 @@ def _names(paths: Sequence[Path]) -> dict[Path, str]:
     return {path: shown(path.stem if stems.count(path.stem) == 1 else path) for path in paths}
 
 
+def _lookup(
+    predictions: Sequence[Path], given: Path, suffixes: tuple[str, ...]
+) -> dict[Path, Path]:
+    """Return the file for each prediction: the one given, or the one in a folder."""
+    if not given.is_dir():
+        return dict.fromkeys(predictions, given)
+    found = _by_scene(path for path in given.iterdir() if path.suffix.lower() in suffixes)
+    return {path: _only(found, path, given) for path in predictions}
+
+
 def _by_scene(paths: Iterable[Path]) -> dict[str, list[Path]]:
     scenes: dict[str, list[Path]] = {}
     for path in sorted(paths):
@@ -81,7 +94,7 @@ def _only(found: dict[str, list[Path]], prediction: Path, folder: Path) -> Path:
     if len(fitting) != 1:
         what = " and ".join(path.name for path in fitting) or "no file of that name"
         raise InputError(
-            f"{shown(prediction)}: {shown(folder)} holds {what}: labels are matched by file name, "
-            "one for each prediction"
+            f"{shown(prediction)}: {shown(folder)} holds {what}: files are matched by name, one "
+            "for each prediction"
         )
     return fitting[0]

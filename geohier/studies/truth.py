@@ -20,7 +20,7 @@ from geohier.geo.window import Window
 from geohier.raster.access import open_dataset, raster_io
 from geohier.raster.files import shown
 from geohier.raster.outlines import is_vector, read_features
-from geohier.studies.legend import UNLABELLED, Legend
+from geohier.studies.legend import UNLABELLED, LabelRules, Legend
 
 SAME_GRID_PX = 0.01
 """Corners of two grids that differ by less are taken for the same."""
@@ -95,33 +95,24 @@ class PolygonTruth:
 
 
 @contextmanager
-def open_truth(
-    path: Path,
-    grid: GeoBox,
-    legend: Legend,
-    *,
-    attribute: str | None = None,
-    outside: str | None = None,
-) -> Iterator[Truth]:
+def open_truth(path: Path, grid: GeoBox, legend: Legend, rules: LabelRules) -> Iterator[Truth]:
     """Open labels for a prediction on `grid`.
 
     Args:
         path: a raster of label values, or a vector file of polygons in any CRS.
         grid: grid of the prediction.
         legend: which label values, or names of classes, stand for which class.
-        attribute: column of a vector file with label values or class names; without it, polygons
-            are the second of two classes and the ground outside them is the first.
-        outside: class of the ground outside polygons; without it, and with `attribute`, unknown.
+        rules: how polygons are to be understood.
 
     Raises:
         LabelError: the labels cannot be laid over the grid, or stand for no class.
         InputError: the file cannot be read.
-        ConfigError: `attribute` or `outside` do not fit.
+        ConfigError: the rules do not fit the file.
     """
     if is_vector(path):
-        yield _polygons(path, grid, legend, attribute, outside)
+        yield _polygons(path, grid, legend, rules)
         return
-    if attribute is not None or outside is not None:
+    if rules.attribute is not None or rules.outside is not None:
         raise ConfigError(f"{shown(path)} is a raster: --attribute and --outside are for polygons")
     with open_dataset(path) as labels, _on_grid(labels, path, grid, legend) as truth:
         yield truth
@@ -191,17 +182,15 @@ def _is_same_grid(labels: rasterio.DatasetReader, grid: GeoBox) -> bool:
     return bool(max(apart) < SAME_GRID_PX)
 
 
-def _polygons(
-    path: Path, grid: GeoBox, legend: Legend, attribute: str | None, outside: str | None
-) -> PolygonTruth:
+def _polygons(path: Path, grid: GeoBox, legend: Legend, rules: LabelRules) -> PolygonTruth:
     if grid.crs is None:
         raise LabelError(f"{shown(path)}: the prediction has no CRS, so polygons cannot be placed")
     frame = read_features(path)
     frame = frame[frame.geom_type.isin(["Polygon", "MultiPolygon"])]
     if frame.empty:
         raise LabelError(f"{shown(path)} holds no polygons: labels are polygons or a raster")
-    classes = _classes(frame, path, legend, attribute)
-    elsewhere = _outside(legend, attribute, outside)
+    classes = _classes(frame, path, legend, rules.attribute)
+    elsewhere = _outside(legend, rules)
     named = "unlabelled" if elsewhere == UNLABELLED else legend.classes[elsewhere].name
     return PolygonTruth(
         grid=grid,
@@ -242,11 +231,11 @@ def _classes(
     return np.array(numbers, np.int32)
 
 
-def _outside(legend: Legend, attribute: str | None, outside: str | None) -> int:
-    if outside is None:
-        return 0 if attribute is None else UNLABELLED
-    number = legend.class_of_name(outside)
+def _outside(legend: Legend, rules: LabelRules) -> int:
+    if rules.outside is None:
+        return 0 if rules.attribute is None else UNLABELLED
+    number = legend.class_of_name(rules.outside)
     if number is None:
-        names = " ".join(one.name for one in legend.classes)
-        raise ConfigError(f"--outside {outside} is no class: the classes are {names}")
+        names = " ".join(legend.names)
+        raise ConfigError(f"--outside {rules.outside} is no class: the classes are {names}")
     return number

@@ -16,7 +16,7 @@ from geohier.errors import ConfigError, GeohierError, InputError, LabelError
 from geohier.evaluation.segmentation import ConfusionMatrix
 from geohier.studies import comparison
 from geohier.studies.evaluate import Evaluation, Pair, evaluate_rasters
-from geohier.studies.legend import parse_classes
+from geohier.studies.legend import LabelRules, parse_classes
 
 Write = Callable[..., Path]
 GRID = Affine(10, 0, 500_000, 0, -10, 5_000_000)
@@ -25,7 +25,7 @@ ROTATED = Affine.translation(500_000, 5_000_000) @ Affine.rotation(20) @ Affine.
 
 def score(prediction: Path, labels: Path, **options: object) -> Evaluation:
     pair = Pair(name="scene", prediction=prediction, labels=labels)
-    return evaluate_rasters([pair], **options)  # type: ignore[arg-type]
+    return evaluate_rasters([pair], LabelRules(**options))  # type: ignore[arg-type]
 
 
 def confusion(result: Evaluation) -> list[list[int]]:

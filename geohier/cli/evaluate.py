@@ -1,0 +1,195 @@
+"""`geohier evaluate`: scores of predictions, or of a model, on labelled scenes."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from geohier.cli.errors import reports_errors, say
+from geohier.errors import FINISHED_WITH_FAILURES, ConfigError
+
+if TYPE_CHECKING:
+    from geohier.studies.evaluate import Evaluation
+
+PIPED_WIDTH = 120
+"""Columns of a table that no terminal shows."""
+
+
+@reports_errors
+def evaluate(
+    predictions: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Class rasters, or folders of them.", show_default=False),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="Raster or polygons in any CRS, or a folder of files named as scenes."),
+    ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(help="Classes by number, with their label values: ground=0,building=1+255."),
+    ] = None,
+    ignore: Annotated[
+        str | None,
+        typer.Option(help="Label value that means unlabelled, or none.", show_default="255"),
+    ] = None,
+    attribute: Annotated[
+        str | None,
+        typer.Option(help="Column of polygons with label values or class names."),
+    ] = None,
+    outside: Annotated[
+        str | None,
+        typer.Option(help="Class of the ground outside polygons; without it, unlabelled."),
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="Model directory: predict the scenes of --data first.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Config that says which scenes there are.")
+    ] = None,
+    split: Annotated[
+        Literal["val", "train"], typer.Option(help="Scenes of --data to score.")
+    ] = "val",
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the config.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder that keeps the predictions.")
+    ] = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option(help="Folder for a PNG of each scene: image, prediction, truth, errors."),
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Image, or folder of images named as scenes, for --picture."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Score predictions against labels, or a model on labelled scenes.
+
+    A class that the labels do not hold is "absent" and left out of the means.
+
+    Examples:
+      geohier evaluate map.tif --labels masks/
+
+      geohier evaluate --model model --data buildings.yaml --split val
+    """
+    if model is not None or data is not None:
+        _refuse(
+            "predictions on disk",
+            predictions=predictions,
+            labels=labels,
+            classes=classes,
+            ignore=ignore,
+            attribute=attribute,
+            outside=outside,
+            images=images,
+        )
+        result = _evaluate_model(model, data, split, overrides or [], out, picture)
+    else:
+        _refuse("a model", set=overrides, out=out)
+        result = _evaluate_files(
+            predictions or [],
+            labels,
+            rules=(classes, _read_ignore(ignore or "255"), attribute, outside),
+            picture=picture,
+            images=images,
+        )
+    _print(result, as_json=as_json)
+    if result.failures:
+        raise typer.Exit(FINISHED_WITH_FAILURES)
+
+
+def _refuse(what: str, **options: object) -> None:
+    """Refuse options that the way of scoring that was chosen does not have."""
+    for name, value in options.items():
+        if value:
+            option = "PREDICTION" if name == "predictions" else f"--{name}"
+            raise ConfigError(
+                f"{option} is for scoring {what}: give PREDICTION... --labels, "
+                "or --model with --data"
+            )
+
+
+def _evaluate_model(
+    model: Path | None,
+    data: Path | None,
+    split: Literal["val", "train"],
+    overrides: list[str],
+    out: Path | None,
+    pictures: Path | None,
+) -> "Evaluation":
+    if model is None or data is None:
+        missing = "--model" if model is None else "--data"
+        raise ConfigError(f"{missing} is missing: a model is scored with --model DIR --data CONFIG")
+    from geohier.config.load import load_config
+    from geohier.studies.evaluate_model import evaluate_model
+
+    config = load_config(data, overrides)
+    return evaluate_model(model, config, split, out=out, pictures=pictures, on_scene=_say_scene)
+
+
+def _evaluate_files(
+    predictions: list[Path],
+    labels: Path | None,
+    *,
+    rules: tuple[str | None, int | None, str | None, str | None],
+    picture: Path | None,
+    images: Path | None,
+) -> "Evaluation":
+    if not predictions or labels is None:
+        missing = "--labels" if predictions else "PREDICTION"
+        raise ConfigError(
+            f"{missing} is missing: give PREDICTION... --labels, or --model with --data"
+        )
+    from geohier.studies.evaluate import evaluate_rasters
+    from geohier.studies.legend import LabelRules, parse_classes
+    from geohier.studies.pairing import match_labels
+
+    classes, ignore, attribute, outside = rules
+    return evaluate_rasters(
+        match_labels(predictions, labels, images),
+        LabelRules(
+            classes=parse_classes(classes) if classes else (),
+            ignore=ignore,
+            attribute=attribute,
+            outside=outside,
+        ),
+        pictures=picture,
+        on_scene=_say_scene,
+    )
+
+
+def _read_ignore(text: str) -> int | None:
+    if text.lower() == "none":
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise ConfigError(f"--ignore {text}: give a whole number, or none") from None
+
+
+def _say_scene(name: str) -> None:
+    if sys.stderr.isatty():
+        say(f"{name} ...")
+
+
+def _print(result: "Evaluation", *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(result.to_json(), indent=2))
+    else:
+        from rich.console import Console
+
+        from geohier.cli.score_tables import score_tables
+
+        console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
+        for table in score_tables(result):
+            console.print(table)
+    for name, notes in result.notes.items():
+        for note in notes:
+            say(f"{name}: {note}")
+    for name, failure in result.failures.items():
+        say(f"geohier: {name} is not scored: {failure}")
