@@ -188,7 +188,7 @@ def check_grids(scene: LabelledScene, image: GeoBox, mask: GeoBox) -> None:
         )
     if mask.crs is None or image.crs is None:
         return
-    shift_px = (~image.affine) * mask.affine
+    shift_px = ~image.affine @ mask.affine
     if image.crs != mask.crs or not shift_px.almost_equals(type(shift_px).identity(), 0.01):
         raise LabelError(
             f"{scene.mask}: lies on another grid than its image {scene.image} (CRS {mask.crs} "

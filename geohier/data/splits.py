@@ -87,11 +87,10 @@ def _drawn(counts: Mapping[str, int], share: float, seed: int) -> dict[str, set[
             "training.block_px"
         )
     count = min(max(1, round(share * len(order))), len(order) - 1)
-    step = len(order) / count
-    picks = {int(step * at + rng.random() * step) for at in range(count)}
+    ends = [round(at * len(order) / count) for at in range(count + 1)]
     drawn: dict[str, set[int]] = {}
-    for pick in picks:
-        name, at = order[min(pick, len(order) - 1)]
+    for start, stop in pairwise(ends):
+        name, at = order[int(rng.integers(start, stop))]
         drawn.setdefault(name, set()).add(at)
     return drawn
 
