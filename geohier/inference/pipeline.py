@@ -8,7 +8,7 @@ its own.
 
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -107,15 +107,19 @@ def predict_raster(
         ResourceError: disk, memory or device do not suffice; what is finished is kept.
         OutputLockedError: another process is writing `target`.
     """
-    predictor = as_predictor(model, card)
     options = options or PredictOptions()
-    if isinstance(source, Path | str | Scene):
-        with open_scene(source) as scene:
-            return _predict(prepare(scene, predictor, options), Path(target), progress)
-    return _predict(prepare(source, predictor, options), Path(target), progress)
+    with as_source(source) as scene:
+        job = prepare(scene, as_predictor(model, card), options)
+        return run_job(job, Path(target), progress)
 
 
-def _predict(job: Job, target: Path, progress: Progress | None) -> Prediction:
+def as_source(source: Path | str | Scene | PixelSource) -> AbstractContextManager[PixelSource]:
+    """Return an open source; one that was open already stays open afterwards."""
+    return open_scene(source) if isinstance(source, Path | str | Scene) else nullcontext(source)
+
+
+def run_job(job: Job, target: Path, progress: Progress | None = None) -> Prediction:
+    """Do what `prepare` has checked; see `predict_raster`."""
     started = time.perf_counter()
     inputs = [file_identity(path) for path in job.source.files]
     run = open_run(

@@ -1,0 +1,62 @@
+"""The `geohier` command: its subcommands, and what holds for all of them."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from geohier.cli.config import app as config_app
+from geohier.cli.doctor import doctor
+from geohier.cli.errors import stop_on_sigterm
+from geohier.cli.evaluate import evaluate
+from geohier.cli.init import init
+from geohier.cli.inspect import inspect
+from geohier.cli.plan import plan
+from geohier.cli.predict import predict
+from geohier.cli.train import train
+
+app = typer.Typer(
+    name="geohier",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help=(
+        "Train multi-scale models on labelled scenes and map rasters of any size with them.\n\n"
+        "Start with: geohier demo"
+    ),
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"geohier {version('geohier')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Take the options that come before the subcommand."""
+
+
+app.command()(init)
+app.command()(train)
+app.command()(predict)
+app.command()(plan)
+app.command()(evaluate)
+app.command()(inspect)
+app.command()(doctor)
+app.add_typer(config_app, name="config")
+
+
+def run() -> None:
+    """Run the command line."""
+    stop_on_sigterm()
+    sys.exit(app())

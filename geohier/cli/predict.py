@@ -1,0 +1,161 @@
+"""`geohier predict`: scenes and a model to maps."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from geohier.cli.errors import reports_errors, say
+from geohier.cli.prediction_flags import PredictionFlags, parse_pairs, takes_prediction_flags
+from geohier.cli.progress import megapixels_per_second, pixel_progress
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from geohier.inference.many import Outcome
+
+
+@reports_errors
+@takes_prediction_flags
+def predict(
+    scenes: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SCENE...",
+            help="Rasters, folders, globs, scene files (NAME.scene.yaml), Sentinel-2 SAFE folders.",
+            show_default=False,
+        ),
+    ],
+    model: Annotated[
+        Path, typer.Option("--model", "-m", help="Model directory.", show_default=False)
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", "-o", help="GeoTIFF to write; a folder for several.", show_default=False
+        ),
+    ],
+    flags: PredictionFlags,
+    creation: Annotated[
+        list[str] | None,
+        typer.Option("--co", metavar="KEY=VALUE", help="Creation option of GDAL's COG driver."),
+    ] = None,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Throw away the parts of an unfinished run.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a finished output of another run.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop at a block that cannot be read.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what `geohier plan` prints; write nothing.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Neither progress nor notes on stderr.")
+    ] = False,
+) -> None:
+    """Segment scenes of any size; write their classes as GeoTIFFs on their own grids.
+
+    A run that was interrupted goes on where it stopped when the same command is given again.
+    Blocks that cannot be read become nodata, are listed in OUT.run.json, and the exit code is 6.
+
+    Examples:
+      geohier predict scene.tif --model model --out map.tif
+
+      geohier predict scenes/ --model model --out maps/ --confidence
+    """
+    options = replace(
+        flags.predict_options(),
+        creation=parse_pairs("--co", creation),
+        restart=restart,
+        overwrite=overwrite,
+        strict=strict,
+    )
+    from geohier.cli.scenes import named_scenes
+
+    found = named_scenes(scenes)
+    if dry_run:
+        from geohier.cli.plan import print_plans
+
+        print_plans(found, model, out, flags, options, as_json=as_json)
+        return
+    from geohier.inference.many import assign, exit_code, predict_all
+    from geohier.inference.predictor import as_predictor
+
+    work = assign(found, out, mosaic=flags.mosaic, **flags.open_options())
+    for assignment in work[:1]:
+        assignment.open().__exit__()  # a scene that cannot be opened is told before the model loads
+    outcomes = predict_all(
+        work,
+        as_predictor(model),
+        options,
+        on_scene=(lambda name: None) if quiet else pixel_progress,
+    )
+    _report(outcomes, as_json=as_json, quiet=quiet)
+    raise typer.Exit(exit_code(outcomes))
+
+
+def _report(outcomes: "Sequence[Outcome]", *, as_json: bool, quiet: bool) -> None:
+    if not quiet:
+        for outcome in outcomes:
+            for note in outcome.prediction.notes if outcome.prediction else ():
+                say(f"{outcome.assignment.name}: {note}")
+    if as_json:
+        rows = [_as_dict(outcome) for outcome in outcomes]
+        typer.echo(json.dumps(rows[0] if len(rows) == 1 else rows, indent=2))
+    elif len(outcomes) == 1:
+        _report_one(outcomes[0])
+    else:
+        _report_table(outcomes)
+
+
+def _report_one(outcome: "Outcome") -> None:
+    if outcome.error is not None:
+        raise outcome.error
+    typer.echo(f"{outcome.assignment.target}: {_what_happened(outcome)}")
+
+
+def _report_table(outcomes: "Sequence[Outcome]") -> None:
+    width = max(len(outcome.assignment.name) for outcome in outcomes)
+    for outcome in outcomes:
+        typer.echo(f"{outcome.assignment.name:{width}}  {_what_happened(outcome)}")
+
+
+def _what_happened(outcome: "Outcome") -> str:
+    prediction = outcome.prediction
+    if prediction is None:
+        return f"failed: {outcome.error}"
+    grid = prediction.plan.grid
+    size = f"{grid.height} x {grid.width} px"
+    if prediction.up_to_date:
+        return f"{size}, up to date"
+    rate = megapixels_per_second(grid.height * grid.width, prediction.seconds)
+    text = f"{size} from {len(grid)} tiles in {prediction.seconds:.1f} s ({rate})"
+    lost = len(prediction.run.failures)
+    if lost:
+        record = f"{outcome.assignment.target.name}.run.json"
+        text += f"; {lost} blocks could not be read and are nodata, see {record}"
+    return text
+
+
+def _as_dict(outcome: "Outcome") -> dict[str, object]:
+    row: dict[str, object] = {"scene": outcome.assignment.name}
+    prediction = outcome.prediction
+    if prediction is None:
+        return row | {"status": "failed", "error": str(outcome.error)}
+    return row | {
+        "status": "up to date" if prediction.up_to_date else "written",
+        "outputs": {name: str(path) for name, path in prediction.run.outputs.items()},
+        "height": prediction.plan.grid.height,
+        "width": prediction.plan.grid.width,
+        "tiles": len(prediction.plan.grid),
+        "redundancy": prediction.plan.grid.redundancy,
+        "seconds": prediction.seconds,
+        "failures": list(prediction.run.failures),
+        "notes": list(prediction.notes),
+    }

@@ -1,0 +1,241 @@
+"""Options that `predict` and `plan` share, declared once: what one plans is what the other does."""
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, get_type_hints
+
+import typer
+
+from geohier.errors import ConfigError
+
+if TYPE_CHECKING:
+    from geohier.inference.options import PredictOptions
+    from geohier.raster.reader import OpenOptions
+
+
+class Blend(StrEnum):
+    """How tiles meet."""
+
+    TAPER = "taper"
+    CROP = "crop"
+
+
+class Precision(StrEnum):
+    """Number format of the model."""
+
+    AUTO = "auto"
+    BF16 = "bf16"
+    FP32 = "fp32"
+
+
+class Tta(StrEnum):
+    """Test-time augmentation."""
+
+    NONE = "none"
+    D4 = "d4"
+
+
+class Valid(StrEnum):
+    """Which bands make a pixel valid."""
+
+    ALL = "all"
+    ANY = "any"
+
+
+class Alpha(StrEnum):
+    """Whether a band is alpha."""
+
+    AUTO = "auto"
+    BAND = "band"
+    NONE = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionFlags:
+    """What a user may say on the command line about a prediction."""
+
+    mosaic: Annotated[
+        bool, typer.Option("--mosaic", help="Read adjoining rasters on one grid as one scene.")
+    ] = False
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Also write the probability of each class.")
+    ] = False
+    confidence: Annotated[
+        bool, typer.Option("--confidence", help="Also write the probability of the chosen class.")
+    ] = False
+    entropy: Annotated[
+        bool, typer.Option("--entropy", help="Also write the entropy, from 0 (sure) to 1.")
+    ] = False
+    threshold: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CLASS=P", help="Choose CLASS wherever its probability reaches P."),
+    ] = None
+    aoi: Annotated[
+        Path | None,
+        typer.Option(help="Polygons in a vector file; outside is nodata and costs nothing."),
+    ] = None
+    size: Annotated[
+        int | None,
+        typer.Option(help="Side of a tile, px.", show_default="from the model's margin"),
+    ] = None
+    overlap: Annotated[
+        int | None,
+        typer.Option(help="Pixels that tiles share.", show_default="from the model's margin"),
+    ] = None
+    blend: Annotated[
+        Blend, typer.Option(help="Hand over along a ramp, or cut in the middle of the overlap.")
+    ] = Blend.TAPER
+    batch_size: Annotated[
+        str, typer.Option(help="Tiles that go through the model together, or auto.")
+    ] = "auto"
+    device: Annotated[str, typer.Option(help="auto, cuda, cuda:1, mps or cpu.")] = "auto"
+    precision: Annotated[
+        Precision, typer.Option(help="auto is bf16 where the processor computes in it.")
+    ] = Precision.AUTO
+    tta: Annotated[
+        Tta, typer.Option(help="d4 averages over the flips and rotations: eight times the work.")
+    ] = Tta.NONE
+    bands: Annotated[
+        str | None,
+        typer.Option(help="The scene's bands in the model's order, by name or number: 4,3,2."),
+    ] = None
+    valid: Annotated[
+        Valid, typer.Option(help="A pixel is valid if all, or any, of its bands are.")
+    ] = Valid.ALL
+    alpha: Annotated[
+        Alpha, typer.Option(help="Whether a band is alpha; `geohier inspect` says what auto does.")
+    ] = Alpha.AUTO
+    nodata: Annotated[
+        float | None, typer.Option(help="Nodata value, in place of what the files declare.")
+    ] = None
+    force_scale: Annotated[
+        bool, typer.Option("--force-scale", help="Accept units other than the model's.")
+    ] = False
+    force_gsd: Annotated[
+        bool, typer.Option("--force-gsd", help="Accept a GSD far from the model's.")
+    ] = False
+    memory_gb: Annotated[
+        float | None,
+        typer.Option(
+            help="Memory to work in, GiB; wider rasters are worked through in swaths.",
+            show_default="a quarter of the machine's",
+        ),
+    ] = None
+    max_pixels: Annotated[int | None, typer.Option(help="Refuse scenes with more pixels.")] = None
+    allow_remote: Annotated[
+        bool, typer.Option("--allow-remote", help="Let scenes be URLs or /vsi paths.")
+    ] = False
+    allow_ungeoreferenced: Annotated[
+        bool,
+        typer.Option("--allow-ungeoreferenced", help="Accept rasters that say not where they lie."),
+    ] = False
+
+    def open_options(self) -> "OpenOptions":
+        """Return how scenes are opened."""
+        return {
+            "allow_remote": self.allow_remote,
+            "allow_ungeoreferenced": self.allow_ungeoreferenced,
+            "nodata": self.nodata,
+            "max_pixels": self.max_pixels,
+        }
+
+    def predict_options(self) -> "PredictOptions":
+        """Return how scenes are predicted.
+
+        Raises:
+            ConfigError: an option is not of the form that it should have.
+        """
+        from geohier.inference.options import PredictOptions
+
+        return PredictOptions(
+            confidence=self.confidence,
+            entropy=self.entropy,
+            probabilities=self.probabilities,
+            thresholds=parse_thresholds(self.threshold),
+            aoi=self.aoi,
+            size=self.size,
+            overlap=self.overlap,
+            blend=self.blend.value,
+            batch_size=parse_batch_size(self.batch_size),
+            device=self.device,
+            precision=self.precision.value,
+            symmetric=self.tta is Tta.D4,
+            bands=tuple(self.bands.split(",")) if self.bands else None,
+            valid=self.valid.value,
+            alpha=self.alpha.value,
+            force_scale=self.force_scale,
+            force_gsd=self.force_gsd,
+            memory_gb=self.memory_gb,
+        )
+
+
+def takes_prediction_flags[R](command: Callable[..., R]) -> Callable[..., R]:
+    """Give a command the options of `PredictionFlags`; it gets them as its argument `flags`."""
+    hints = get_type_hints(PredictionFlags, include_extras=True)
+    own = [at for at in inspect.signature(command).parameters.values() if at.name != "flags"]
+    shared = [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=field.default,
+            annotation=hints[field.name],
+        )
+        for field in fields(PredictionFlags)
+    ]
+
+    @functools.wraps(command)
+    def expanded(**values: object) -> R:
+        flags = {parameter.name: values.pop(parameter.name) for parameter in shared}
+        return command(**values, flags=PredictionFlags(**flags))  # type: ignore[arg-type]
+
+    parameters = [at.replace(kind=inspect.Parameter.KEYWORD_ONLY) for at in own] + shared
+    expanded.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    expanded.__annotations__ = {at.name: at.annotation for at in parameters}
+    return expanded
+
+
+def parse_pairs(option: str, pairs: Sequence[str] | None) -> dict[str, str]:
+    """Return `KEY=VALUE` texts as a mapping.
+
+    Raises:
+        ConfigError: a text has no `=`.
+    """
+    parsed = {}
+    for pair in pairs or ():
+        key, equals, value = pair.partition("=")
+        if not (key and equals):
+            raise ConfigError(f"{option} {pair!r} is not of the form KEY=VALUE")
+        parsed[key] = value
+    return parsed
+
+
+def parse_thresholds(pairs: Sequence[str] | None) -> dict[str, float]:
+    """Return `CLASS=0.3` texts as a mapping.
+
+    Raises:
+        ConfigError: a probability is not a number.
+    """
+    parsed = {}
+    for name, value in parse_pairs("--threshold", pairs).items():
+        try:
+            parsed[name] = float(value)
+        except ValueError:
+            raise ConfigError(f"--threshold {name}={value}: {value!r} is not a number") from None
+    return parsed
+
+
+def parse_batch_size(text: str) -> int | None:
+    """Return the batch size, None for `auto`.
+
+    Raises:
+        ConfigError: it is neither a whole number nor `auto`.
+    """
+    if text == "auto":
+        return None
+    if not text.isdecimal():
+        raise ConfigError(f"--batch-size {text!r} is neither a whole number nor auto")
+    return int(text)
