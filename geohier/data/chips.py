@@ -92,14 +92,14 @@ class ChipDataset(Dataset[Chip]):
     def _cut(self, place: Place) -> tuple[Tensor, Tensor, Tensor]:
         """Return image, class indexes and validity of a place, at the size of a chip."""
         cut = self.scenes[place.scene].read(place.window)
-        seen = cut.valid if place.seen is None else cut.valid & inside(place.window, place.seen)
-        labels = cut.labels
-        if place.labelled is not None and place.labelled is not place.seen:
-            labels = np.where(inside(place.window, place.labelled), labels, IGNORE_INDEX)
+        usable = inside(place.window, place.labelled)
+        seen = cut.valid if place.surroundings else cut.valid & usable
+        # before resizing: the nearest label to a pixel that is seen may be one that is not
+        labels = np.where(usable, cut.labels, np.uint8(IGNORE_INDEX))
         image, valid = resample_image(
             torch.from_numpy(cut.values.astype(np.float32)), torch.from_numpy(seen), self.size_px
         )
-        mask = resample_labels(torch.from_numpy(np.ascontiguousarray(labels)), self.size_px)
+        mask = resample_labels(torch.from_numpy(labels), self.size_px)
         return (image - self.mean).div_(self.std), mask, valid
 
     def _augmented(

@@ -47,14 +47,14 @@ class Place:
     Args:
         scene: index of the scene.
         window: pixels of the scene that become the chip; may overhang.
-        seen: windows whose pixels are shown, None for all; the rest is blank.
-        labelled: windows whose labels count, None for all.
+        labelled: windows whose labels count.
+        surroundings: whether the image outside of them is shown; else it is blank.
     """
 
     scene: int
     window: Window
-    seen: tuple[Window, ...] | None
-    labelled: tuple[Window, ...] | None
+    labelled: tuple[Window, ...]
+    surroundings: bool
 
 
 def sample_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
@@ -99,7 +99,7 @@ class RandomPlaces:
         zoom = math.exp(rng.uniform(math.log(self.scale[0]), math.log(self.scale[1])))
         sides = tuple(step / zoom for step in field.step)
         window = _window_around((row, col), sides, field, self.size_px)
-        return Place(scene=scene, window=window, seen=field.parts, labelled=field.parts)
+        return Place(scene=scene, window=window, labelled=field.parts, surroundings=False)
 
 
 def _window_around(
@@ -166,4 +166,4 @@ def _cells(part: Window, step: tuple[float, float], size_px: int) -> list[Window
 def _around(cell: Window, scene: int, field: Field, size_px: int) -> Place:
     centre = (cell.row_off + cell.height // 2, cell.col_off + cell.width // 2)
     window = _window_around(centre, field.step, field, size_px)
-    return Place(scene=scene, window=window, seen=None, labelled=(cell,))
+    return Place(scene=scene, window=window, labelled=(cell,), surroundings=True)
