@@ -27,19 +27,18 @@ def match_labels(
         predictions: class rasters, and folders of them.
         labels: one file for all predictions, or a folder with a file for each, of the same name
             but for its suffix and endings such as `_mask`.
+        images: the same, of images.
 
     Raises:
         InputError: a prediction has no labels or several, or a folder holds no raster.
     """
     paths = list(_expanded(predictions))
     names = _names(paths)
-    if not labels.is_dir():
-        return [Pair(name=names[path], prediction=path, labels=labels) for path in paths]
-    found = _by_scene(path for path in labels.iterdir() if path.suffix.lower() in LABELS)
-    if not found:
-        raise InputError(f"{shown(labels)} holds no labels: {' '.join(LABELS)}")
+    labels_of = _lookup(paths, labels, LABELS)
+    images_of = {} if images is None else _lookup(paths, images, IMAGES)
     return [
-        Pair(name=names[path], prediction=path, labels=_only(found, path, labels)) for path in paths
+        Pair(name=names[path], prediction=path, labels=labels_of[path], image=images_of.get(path))
+        for path in paths
     ]
 
 

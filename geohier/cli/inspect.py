@@ -1,0 +1,167 @@
+"""`geohier inspect`: what geohier sees in a scene, or what a model says about itself."""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from geohier.cli.errors import reports_errors, say
+from geohier.errors import ModelError
+
+if TYPE_CHECKING:
+    from geohier.studies.inspect_model import ModelReport
+    from geohier.studies.inspect_scene import FileReport, SceneReport
+
+
+@reports_errors
+def inspect(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RASTER|SCENE|MODEL",
+            help="Raster, scene file, SAFE folder or model directory.",
+            show_default=False,
+        ),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Describe a scene as geohier reads it, or a model and whether its files are whole.
+
+    Of a scene, the values and the share of valid pixels come from a small sample.
+    """
+    from geohier.studies.inspect_model import describe_model, is_model
+
+    if is_model(path):
+        model = describe_model(path)
+        _print(model.to_json() if as_json else _model_lines(path, model))
+        if model.damaged:
+            raise ModelError(
+                f"{path}: {' '.join(model.damaged)} damaged, changed or missing (SHA-256): copy "
+                "the model again"
+            )
+        return
+    from geohier.studies.inspect_scene import describe_scene
+
+    scene = describe_scene(path)
+    _print(scene.to_json() if as_json else _scene_lines(scene))
+    if as_json:
+        return
+    for note in scene.notes:
+        say(f"note: {note}")
+
+
+def _print(what: dict[str, object] | Iterable[str]) -> None:
+    if isinstance(what, dict):
+        typer.echo(json.dumps(what, indent=2, allow_nan=False))
+        return
+    for line in what:
+        typer.echo(line)
+
+
+def _scene_lines(scene: "SceneReport") -> Iterator[str]:
+    yield f"{scene.name}: {scene.height} x {scene.width} px, {len(scene.bands)} bands"
+    yield f"CRS      {scene.crs or 'none'}"
+    if scene.pixel_m is not None:
+        height, width = scene.pixel_m
+        yield f"pixel    {height:.4g} x {width:.4g} m on the ground (GSD {scene.gsd_m:.4g} m)"
+    yield f"affine   {' '.join(f'{value:.10g}' for value in scene.transform)}"
+    if scene.classes:
+        yield f"classes  {', '.join(f'{at} {name}' for at, name in enumerate(scene.classes))}"
+    for file in scene.files:
+        yield f"file     {_file_line(file)}"
+    yield ""
+    yield from _table(_band_rows(scene))
+    yield f"values from a sample of {scene.sampled_px:,} px"
+
+
+def _file_line(file: "FileReport") -> str:
+    rows, columns = file.block_shape
+    layout = f"{file.compression or 'uncompressed'}, blocks {rows} x {columns}"
+    small = f"overviews {' '.join(map(str, file.overviews))}" if file.overviews else "no overviews"
+    return f"{file.path} ({file.driver}, {file.size_bytes / 1e6:.1f} MB, {layout}, {small})"
+
+
+def _band_rows(scene: "SceneReport") -> Iterator[tuple[str, ...]]:
+    yield "band", "name", "dtype", "nodata", "scale", "offset", "valid", "p2", "p50", "p98", ""
+    for number, band in enumerate(scene.bands, start=1):
+        declared = band.declared
+        yield (
+            str(number),
+            declared.name or "-",
+            declared.dtype,
+            "-" if declared.nodata is None else f"{declared.nodata:g}",
+            f"{declared.scale:g}",
+            f"{declared.offset:g}",
+            "?" if band.valid_share is None else f"{band.valid_share:.1%}",
+            *(f"{value:.5g}" for value in band.percentiles or ()),
+            *(("-", "-", "-") if band.percentiles is None else ()),
+            "tagged alpha" if declared.tagged_alpha else "",
+        )
+
+
+def _model_lines(path: Path, model: "ModelReport") -> Iterator[str]:
+    card = model.card
+    name = model.item.get("id", "model")
+    yield f"{path}: {name}, {len(card.bands)} bands to {len(card.classes)} classes"
+    yield f"classes      {', '.join(f'{at} {one.name}' for at, one in enumerate(card.classes))}"
+    damaged = " ".join(model.damaged)
+    yield f"files        {f'damaged: {damaged}' if damaged else 'whole (SHA-256)'}"
+    if card.gsd_m is not None:
+        yield f"trained at   {_range(*card.gsd_m)} m per pixel, chips of {card.tile_size_px} px"
+    margins = ", ".join(
+        f"{share} % within {px} px" for share, px in sorted(card.margins_px.items())
+    )
+    yield f"looks around {margins or 'not measured'}"
+    if card.tile_dependent:
+        yield "             and at the whole tile: it is predicted at its training tile size"
+    yield ""
+    rows = [("band", "dtype", "mean", "std", "p2", "p98", "scale", "offset", "nodata")]
+    for band in card.bands:
+        numbers = (band.mean, band.std, band.low, band.high, band.scale, band.offset, band.nodata)
+        shown = ("-" if value is None else f"{value:.5g}" for value in numbers)
+        rows.append((band.name, band.dtype, *shown))  # type: ignore[arg-type]
+    yield from _table(rows)
+    if model.levels:
+        yield ""
+        yield from _table(_level_rows(model))
+    for title, facts in (
+        ("trained on", card.trained_on),
+        ("scores", card.scores),
+        ("versions", card.versions),
+    ):
+        if facts:
+            yield ""
+            yield f"{title}:"
+            yield from (f"  {name}: {_fact(value)}" for name, value in facts.items())
+
+
+def _level_rows(model: "ModelReport") -> Iterator[tuple[str, ...]]:
+    yield "level", "stride", "GSD", "objects"
+    for at, level in enumerate(model.levels):
+        smallest, largest = level.object_m
+        if smallest == 0:
+            objects = f"below {largest:.3g} m"
+        elif largest == float("inf"):
+            objects = f"above {smallest:.3g} m"
+        else:
+            objects = f"{smallest:.3g}-{largest:.3g} m"
+        yield str(at), f"{level.stride_px} px", f"{_range(*level.gsd_m)} m", objects
+
+
+def _range(low: float, high: float) -> str:
+    return f"{low:.3g}" if f"{low:.3g}" == f"{high:.3g}" else f"{low:.3g}-{high:.3g}"
+
+
+def _fact(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 200 else f"{text[:197]}..."
+
+
+def _table(rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    """Lay out rows in columns as wide as their widest cell."""
+    table = list(rows)
+    widths = [max(len(cell) for cell in column) for column in zip(*table, strict=True)]
+    for row in table:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
