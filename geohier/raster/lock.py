@@ -32,9 +32,11 @@ class OutputLock:
     def release(self) -> None:
         """Let the next run in."""
         if self._lock.is_locked:
-            with contextlib.suppress(OSError):  # some systems keep a file that is open
-                self.path.unlink()
-            self._lock.release()
+            try:
+                with contextlib.suppress(OSError):  # some systems keep a file that is open
+                    self.path.unlink()
+            finally:
+                self._lock.release()
 
     def _acquire(self, target: Path) -> None:
         try:

@@ -142,9 +142,11 @@ def _finished(target: Path, run: RunRecord) -> FinishedRun | None:
         return None
     if not all(file.matches(target.parent) for file in record.outputs.values()):
         return None
-    left = RunRecord.read(parts_folder(target) / "run.json")
-    if left is not None and left.fingerprint == run.fingerprint:
-        discard_parts(target)  # the last step of the run that finished it
+    folder = parts_folder(target)
+    left = RunRecord.read(folder / "run.json")
+    own = left is not None and left.fingerprint == run.fingerprint
+    if own or (folder.is_dir() and not any(folder.iterdir())):
+        discard_parts(target)  # the last steps of the run that finished it
     return FinishedRun.of(target, record)
 
 
