@@ -22,7 +22,7 @@ def complaint(error: ValidationError, origins: Mapping[str, str], name: str) -> 
     first = min(findings, key=lambda one: one["type"] != "extra_forbidden")
     trail = tuple(first["loc"])
     more = len(findings) - 1
-    tail = f" (and {more} more)" if more else ""
+    tail = f" (and {more} more {'mistake' if more == 1 else 'mistakes'})" if more else ""
     dotted = ".".join(str(part) for part in trail)
     where = f"{dotted}: " if dotted else ""
     return f"{_origin(trail, origins, name)}: {where}{_said(first, trail)}{tail}"

@@ -100,7 +100,8 @@ def _found_in(root: Path) -> Iterator[LabelledScene]:
     if (root / SPLIT_FILE).is_file():
         yield from read_split_file(root / SPLIT_FILE)
     elif (root / "train").is_dir():
-        for split in ("train", "val"):
+        splits: tuple[Split, ...] = ("train", "val")
+        for split in splits if (root / "val").is_dir() else splits[:1]:
             for image, mask in find_pairs(root / split):
                 yield LabelledScene(id=image.stem, image=image, mask=mask, split=split)
     else:
@@ -186,5 +187,5 @@ def _refuse_unknown(exclude: tuple[str, ...], scenes: list[LabelledScene]) -> No
 
 
 def _require(path: Path, scene: str, what: str) -> None:
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"{path}: there is no such file: it is the {what} of scene {scene}")

@@ -15,6 +15,7 @@ from geohier.config.text import commented_config
 from geohier.data.catalog import COLUMNS, SPLIT_FILE, Catalog, read_catalog, windows_text
 from geohier.data.labels import count_values
 from geohier.data.pairs import find_pairs
+from geohier.data.scene import open_scene
 from geohier.data.scene_bands import choose_bands
 from geohier.data.splits import block_split, blocks_of
 from geohier.errors import InputError, LabelError, OutputExistsError
@@ -123,7 +124,7 @@ def _survey(pairs: list[tuple[Path, Path]]) -> _Found:
 
 
 def _grid(image: Path) -> tuple[tuple[int, int], float | None]:
-    with open_raster(image, allow_ungeoreferenced=True) as source:
+    with open_scene(image, allow_ungeoreferenced=True) as source:
         height, width = source.geobox.shape
         return (height, width), gsd_m(source.geobox)
 

@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from odc.geo.geobox import GeoBox
 
 from geohier.data.catalog import LabelledScene
 from geohier.data.labels import IGNORE_INDEX, LabelTable, count_values
+from geohier.data.scene import open_scene
 from geohier.errors import LabelError
 from geohier.geo.window import Window, intersection, row_strips
 from geohier.raster.reader import open_raster
@@ -55,6 +57,8 @@ class LabelledPixels:
         image, mask = self._readers()
         self.geobox: GeoBox = image.geobox
         self.dtype = image.dtype
+        assert self._opened is not None
+        self.image_files: tuple[Path, ...] = self._opened.sources[0].files
         check_grids(scene, image.geobox, mask.geobox)
 
     @property
@@ -148,7 +152,7 @@ class _Opened:
     def __init__(self, scene: LabelledScene, bands: tuple[int, ...]) -> None:
         self.process = os.getpid()
         self.sources: tuple[PixelSource, PixelSource] = (
-            open_raster(scene.image, allow_ungeoreferenced=True),
+            open_scene(scene.image, allow_ungeoreferenced=True),
             open_raster(scene.mask, allow_ungeoreferenced=True),
         )
         if len(self.sources[1].bands) != 1:

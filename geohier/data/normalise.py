@@ -88,7 +88,11 @@ def _measured(name: str, declared: SourceBand, values: NDArray[np.generic]) -> B
     )
 
 
-def file_hash(path: Path) -> str:
-    """Return the SHA-256 of a file."""
+def file_hash(path: Path, *others: Path) -> str:
+    """Return the SHA-256 of a file; of several, the SHA-256 of their SHA-256s."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if not others:
+        return digest
+    digests = (digest, *(file_hash(other) for other in others))
+    return hashlib.sha256(" ".join(digests).encode()).hexdigest()

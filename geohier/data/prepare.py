@@ -88,7 +88,7 @@ def prepare(config: TrainConfig) -> TrainingData:
         bands=measure_bands(train, places, names, declared, seed=seed),
         table=table,
         label_counts=counts,
-        hashes={f"{s.split}/{s.id}": _hashes(s) for s in catalog.scenes},
+        hashes={f"{s.scene.split}/{s.scene.id}": _hashes(s) for s in (*train, *val)},
     )
 
 
@@ -180,5 +180,5 @@ def _pixels(scene: LabelledScene, names: tuple[str, ...], table: LabelTable) -> 
     return LabelledPixels(scene, find_bands(scene, names), table)
 
 
-def _hashes(scene: LabelledScene) -> dict[str, str]:
-    return {"image": file_hash(scene.image), "mask": file_hash(scene.mask)}
+def _hashes(one: LabelledPixels) -> dict[str, str]:
+    return {"image": file_hash(*one.image_files), "mask": file_hash(one.scene.mask)}

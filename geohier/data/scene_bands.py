@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from geohier.data.catalog import LabelledScene
+from geohier.data.scene import open_scene
 from geohier.errors import BandMismatchError, InputError
 from geohier.geo.bands import canonical, match_bands
-from geohier.raster.reader import RasterSource, open_raster
-from geohier.raster.source import SourceBand
+from geohier.raster.source import PixelSource, SourceBand
 from geohier.raster.validity import looks_like_alpha, sample_windows
 
 
@@ -24,7 +24,7 @@ def choose_bands(
     Raises:
         InputError: the scene has no such band.
     """
-    with open_raster(scene.image, allow_ungeoreferenced=True) as source:
+    with open_scene(scene.image, allow_ungeoreferenced=True) as source:
         found = source.bands
         if wanted is None:
             indexes = [at for at, _ in enumerate(found) if not _is_alpha(source, at)]
@@ -40,7 +40,7 @@ def find_bands(scene: LabelledScene, names: tuple[str, ...]) -> tuple[int, ...]:
     Raises:
         InputError: the scene lacks some.
     """
-    with open_raster(scene.image, allow_ungeoreferenced=True) as source:
+    with open_scene(scene.image, allow_ungeoreferenced=True) as source:
         claimed = {canonical(name) for name in names}
         kept = [
             at
@@ -74,7 +74,7 @@ def _name(bands: tuple[SourceBand, ...], at: int) -> str:
     return bands[at].name or f"band_{at + 1}"
 
 
-def _is_alpha(source: RasterSource, at: int) -> bool:
+def _is_alpha(source: PixelSource, at: int) -> bool:
     """Return whether a band is tagged alpha and its values, in some places, look like it."""
     if not source.bands[at].tagged_alpha:
         return False
