@@ -106,6 +106,16 @@ def load_model(folder: Path | str) -> LoadedModel:
     return LoadedModel(module=module.eval(), card=card, config=config, sha256=identity)
 
 
+def read_card(folder: Path | str) -> ModelCard:
+    """Read the card of a model directory; its files are checked as `load_model` does.
+
+    Raises:
+        ModelError: the folder is no model directory, or a file of it is damaged.
+    """
+    files, _ = _read_folder(Path(folder))
+    return _read_card(files[CARD], Path(folder) / CARD)
+
+
 def _weights(module: nn.Module, *, half: bool) -> bytes:
     tensors = {}
     for name, value in module.state_dict().items():

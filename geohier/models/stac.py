@@ -133,7 +133,7 @@ def _input(card: ModelCard) -> Any:  # noqa: ANN401  # pystac is imported where 
     from pystac.extensions import mlm
     from pystac.extensions.raster import DataType
 
-    side = card.tile_size_px or -1
+    side = _side(card)
     reads = mlm.ModelInput.create(
         name="image",
         bands=list(card.bands.names),
@@ -158,7 +158,7 @@ def _output(card: ModelCard) -> Any:  # noqa: ANN401
     from pystac.extensions.classification import Classification
     from pystac.extensions.raster import DataType
 
-    side = card.tile_size_px or -1
+    side = _side(card)
     return mlm.ModelOutput.create(
         name="logits",
         tasks=[mlm.TaskType.SEMANTIC_SEGMENTATION],
@@ -171,6 +171,11 @@ def _output(card: ModelCard) -> Any:  # noqa: ANN401
             Classification(_class_fields(value, label)) for value, label in enumerate(card.classes)
         ],
     )
+
+
+def _side(card: ModelCard) -> int:
+    """Return the side of images that the model takes, -1 for any."""
+    return card.tile_size_px or -1 if card.tile_dependent else -1
 
 
 def _asset(weights: str) -> Any:  # noqa: ANN401

@@ -1,0 +1,73 @@
+"""`geohier train`: labelled scenes to a model directory."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from geohier.cli.errors import reports_errors
+
+
+@reports_errors
+def train(
+    config: Annotated[Path, typer.Argument(help="YAML config; `geohier init` writes one.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change the config; repeatable."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Folder of the run. [default: runs/NAME of the config]"),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run that is in --out, if any.")
+    ] = False,
+    fast_dev_run: Annotated[
+        bool,
+        typer.Option("--fast-dev-run", help="Try everything on two batches of one epoch."),
+    ] = False,
+    half: Annotated[
+        bool, typer.Option("--half", help="Store the model's weights in half the space (float16).")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+) -> None:
+    """Train a model on the scenes of CONFIG and write its directory, OUT/model.
+
+    A run that was stopped or killed goes on with --resume and gives the same model.
+
+    Examples:
+      geohier train buildings.yaml
+
+      geohier train buildings.yaml --set training.seed=1 --out runs/seed1
+    """
+    from geohier.config.load import load_config
+    from geohier.training.fit import train as run
+    from geohier.training.run_folder import shortened
+
+    settings = load_config(config, overrides or [])
+    folder = out or Path("runs") / config.stem
+    model = run(
+        shortened(settings) if fast_dev_run else settings,
+        folder,
+        resume=resume,
+        half=half,
+        quiet=quiet,
+    )
+    typer.echo(_summary(model, as_json=as_json))
+
+
+def _summary(model: Path, *, as_json: bool) -> str:
+    from geohier.models.directory import read_card
+
+    card = read_card(model)
+    found = card.scores["choose"]
+    assert isinstance(found, dict)
+    score, best = found["mean_iou"], card.trained_on["best_epoch"]
+    if as_json:
+        return json.dumps({"model": str(model), "best_epoch": best, "choose": found})
+    return (
+        f"{model}: mean IoU {score:.3f} on the choose blocks, epoch {best}; next:\n"
+        f"geohier predict SCENE --model {model} --out map.tif"
+    )

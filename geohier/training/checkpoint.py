@@ -1,0 +1,131 @@
+"""The last and the best epoch of a run, kept so that it can go on, and when to stop.
+
+Lightning's checkpoints hold pickled tensors, so they only ever serve to go on with one's own run,
+and are read with `weights_only=True`: nothing in them can run.
+"""
+
+import os
+import pickle
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+from torch import Tensor
+
+from geohier.config.schema import TrainingConfig
+from geohier.errors import ModelError
+from geohier.raster.durable import move_durably, writing
+from geohier.training.task import SegmentationTask
+
+LAST = "last.ckpt"
+BEST = "best.ckpt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a run has come.
+
+    Args:
+        epochs: whole epochs.
+        best_epoch: epoch with the best score so far, counted from 1.
+        best_score: its score.
+        finished: whether the run is to stop here.
+    """
+
+    epochs: int = 0
+    best_epoch: int = 0
+    best_score: float = float("-inf")
+    finished: bool = False
+
+    def after_epoch(self, score: float, config: TrainingConfig, *, stop: bool) -> "Progress":
+        """Return the progress after one more epoch; without patience left, the run is finished."""
+        epochs = self.epochs + 1
+        better = score > self.best_score
+        best_epoch = epochs if better else self.best_epoch
+        tired = config.patience is not None and epochs - best_epoch >= config.patience
+        return Progress(
+            epochs=epochs,
+            best_epoch=best_epoch,
+            best_score=score if better else self.best_score,
+            finished=stop or tired or epochs >= config.epochs,
+        )
+
+
+class KeepBestAndLast(Checkpoint):
+    """Saves each whole epoch as the last one, and as the best one if its score is.
+
+    Args:
+        folder: where the checkpoints lie.
+        config: patience, epochs, steps.
+        progress: how far the run has come already.
+    """
+
+    def __init__(self, folder: Path, config: TrainingConfig, progress: Progress) -> None:
+        self.folder = folder
+        self.config = config
+        self.progress = progress
+
+    def on_train_batch_end(self, trainer: Trainer, *_: object) -> None:
+        most = self.config.max_steps
+        if most is not None and trainer.global_step >= most:
+            trainer.should_stop = True  # the epoch ends here, with its score
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, SegmentationTask)
+        self.progress = self.progress.after_epoch(
+            pl_module.choose_score(), self.config, stop=trainer.should_stop
+        )
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            draft = self.folder / f"{LAST}.tmp"
+            trainer.save_checkpoint(draft, weights_only=False)
+            if self.progress.best_epoch == self.progress.epochs:
+                copy = self.folder / f"{BEST}.tmp"
+                shutil.copyfile(draft, copy)
+                move_durably(copy, self.folder / BEST)
+            move_durably(draft, self.folder / LAST)
+        trainer.should_stop = self.progress.finished
+
+    def state_dict(self) -> dict[str, Any]:
+        return asdict(self.progress)
+
+
+def read_progress(folder: Path) -> Progress:
+    """Return how far a run has come by its last checkpoint; it may be the very start.
+
+    Raises:
+        ModelError: the checkpoint is damaged.
+    """
+    if not (folder / LAST).is_file():
+        return Progress()
+    state = _read(folder / LAST)["callbacks"][KeepBestAndLast.__qualname__]
+    return Progress(**state)
+
+
+def best_weights(folder: Path) -> dict[str, Tensor]:
+    """Return the (averaged) weights of the network at the best epoch of a run.
+
+    Raises:
+        ModelError: there is no such checkpoint, or it is damaged.
+    """
+    weights = _read(folder / BEST)["state_dict"]
+    prefix = "network."
+    return {name.removeprefix(prefix): value for name, value in weights.items()}
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        found: Mapping[str, Any] = torch.load(
+            os.fspath(path), map_location="cpu", weights_only=True, mmap=True
+        )
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        reason = str(error).split("\n", 1)[0]
+        raise ModelError(
+            f"{path} is no checkpoint, or a damaged one ({reason}): remove it, or train anew"
+        ) from error
+    return found

@@ -1,0 +1,27 @@
+"""The course of a run as a picture: loss, and score on the choose blocks, over the epochs."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from geohier.raster.durable import write_durably
+from geohier.training.log import Row
+
+
+def draw_curve(rows: Sequence[Row], best_epoch: int, path: Path) -> None:
+    """Write a PNG of the rows of a run; the best epoch is marked."""
+    from matplotlib.figure import Figure  # a second to import
+
+    epochs = [row["epoch"] for row in rows]
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    losses = figure.add_subplot()
+    losses.plot(epochs, [row["loss"] for row in rows], color="tab:blue", label="loss, fit")
+    losses.set(xlabel="epoch", ylabel="loss", ylim=(0, None))
+    scores = losses.twinx()
+    scores.plot(epochs, [row["choose_iou"] for row in rows], color="tab:orange", label="IoU")
+    scores.axvline(best_epoch, color="0.6", linestyle=":", label=f"best: epoch {best_epoch}")
+    scores.set(ylabel="mean IoU, choose blocks", ylim=(0, 1))
+    figure.legend(loc="outside upper center", ncols=3, frameon=False)
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=120, metadata={"Software": None})
+    write_durably(path, image.getvalue())

@@ -1,0 +1,149 @@
+"""The job: from a config to a model directory."""
+
+from pathlib import Path
+
+from torch import nn
+
+from geohier.config.load import config_hash
+from geohier.config.schema import TrainConfig
+from geohier.data.chips import choose_chips, fit_chips
+from geohier.data.prepare import TrainingData, prepare
+from geohier.models.card import ClassLabel, ModelCard
+from geohier.models.directory import save_model
+from geohier.models.receptive_field import measure_receptive_field
+from geohier.models.segmentation import build_segmenter, level_ladder
+from geohier.raster.durable import writing
+from geohier.raster.lock import OutputLock
+from geohier.training.checkpoint import KeepBestAndLast, best_weights, read_progress
+from geohier.training.curve import draw_curve
+from geohier.training.log import EpochLog, Row, read_rows
+from geohier.training.loop import run_epochs
+from geohier.training.progress import ShowProgress
+from geohier.training.run_folder import (
+    CHECKPOINTS,
+    CURVE,
+    MODEL,
+    check_folder,
+    claim_folder,
+    versions,
+)
+from geohier.training.seeding import FIELD, derived_seed, seed_first_weights
+
+REAL_CHIPS = 4
+"""Chips of the choose blocks with which the receptive field is measured."""
+
+
+def train(
+    config: TrainConfig,
+    out: Path,
+    *,
+    resume: bool = False,
+    half: bool = False,
+    quiet: bool = False,
+) -> Path:
+    """Train a model and return its directory, `out/model`.
+
+    Which epoch is kept and when to stop is decided on the choose blocks, a part of the train
+    scenes; val is never looked at. On a CPU, a run that was killed and resumed gives the same
+    model, bit for bit, as one that was not.
+
+    Args:
+        config: data, network, course.
+        out: folder of the run.
+        resume: go on with the run that is in `out`, if there is one.
+        half: store the model's weights as float16.
+        quiet: show no progress.
+
+    Raises:
+        OutputExistsError: `out` holds something, and it is not to be resumed.
+        ConfigError, InputError: config or scenes cannot be used.
+        ModelError: the loss stops being finite, or no chip has labels.
+        OutputLockedError: another process trains in `out`.
+    """
+    with writing(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+    lock = OutputLock(out)
+    try:
+        check_folder(out, config, resume=resume)
+        if (out / MODEL).is_dir():
+            return out / MODEL
+        data = prepare(config)
+        claim_folder(out, config, data)
+        network = fit(config, data, out, quiet=quiet)
+        card = describe(network, config, data, read_rows(out), best_epoch(out))
+        draw_curve(read_rows(out), best_epoch(out), out / CURVE)
+        return save_model(out / MODEL, network, card, config, half=half)
+    finally:
+        lock.release()
+
+
+def fit(config: TrainConfig, data: TrainingData, out: Path, *, quiet: bool = False) -> nn.Module:
+    """Return the network with its weights of the best epoch, after whatever epochs are left."""
+    seed_first_weights(config.training.seed)
+    network = build_segmenter(config.model, len(data.bands), len(config.data.classes))
+    progress = read_progress(out / CHECKPOINTS)
+    if not progress.finished:
+        log = EpochLog(out, progress.epochs)
+        keep = KeepBestAndLast(out / CHECKPOINTS, config.training, progress)
+        shown = [] if quiet else [ShowProgress(log, config.training.epochs)]
+        chips = fit_chips(data, config), choose_chips(data, config)
+        run_epochs(network, config, *chips, keep, [log, *shown])
+    network.load_state_dict(best_weights(out / CHECKPOINTS))
+    return network.cpu().eval()
+
+
+def best_epoch(out: Path) -> int:
+    """Return the epoch, counted from 1, whose weights a run keeps."""
+    return read_progress(out / CHECKPOINTS).best_epoch
+
+
+def describe(
+    network: nn.Module, config: TrainConfig, data: TrainingData, rows: list[Row], best: int
+) -> ModelCard:
+    """Return the card of a network that was fitted; its receptive field is measured here."""
+    ladder = level_ladder(network, len(data.bands))
+    chips = choose_chips(data, config)
+    field = measure_receptive_field(
+        network,
+        len(data.bands),
+        stride=ladder.coarsest,
+        chips=[chips[at]["image"] for at in range(min(REAL_CHIPS, len(chips)))],
+        seed=derived_seed(config.training.seed, FIELD),
+    )
+    return ModelCard(
+        bands=data.bands,
+        classes=tuple(
+            ClassLabel(name=one.name, color=one.color, label_values=one.values)
+            for one in config.data.classes
+        ),
+        stride=ladder.coarsest,
+        strides=ladder.strides,
+        gsd_m=data.gsd_m,
+        tile_size_px=config.chips.size_px,
+        margins_px=field.margins_px,
+        tile_dependent=field.tile_dependent,
+        trained_on=_trained_on(config, data, rows, best),
+        scores={"choose": _scores(config, rows[best - 1])},
+        versions=versions(),
+    )
+
+
+def _trained_on(
+    config: TrainConfig, data: TrainingData, rows: list[Row], best: int
+) -> dict[str, object]:
+    return {
+        "config_sha256": config_hash(config),
+        "data_sha256": {name: dict(files) for name, files in data.hashes.items()},
+        "seed": config.training.seed,
+        "epochs": len(rows),
+        "best_epoch": best,
+        "steps": sum(int(row["steps"] or 0) for row in rows[:best]),
+    }
+
+
+def _scores(config: TrainConfig, row: Row) -> dict[str, object]:
+    """Return the scores on the choose blocks; a class that they do not hold has None."""
+    return {
+        "mean_iou": row["choose_iou"],
+        "iou": {one.name: row[f"choose_iou.{one.name}"] for one in config.data.classes},
+    }

@@ -1,0 +1,85 @@
+"""What each epoch brought, one row each, as metrics.jsonl and metrics.csv."""
+
+import csv
+import io
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from geohier.raster.durable import append_durably, write_durably
+from geohier.training.task import SegmentationTask
+
+type Row = dict[str, Any]
+
+JSONL = "metrics.jsonl"
+CSV = "metrics.csv"
+
+
+class EpochLog(Callback):
+    """Keeps the rows of a run, oldest first, in memory and in its folder.
+
+    Args:
+        folder: the run's folder.
+        epochs: whole epochs of the run so far: later rows, of an epoch that was cut off, are
+            dropped.
+    """
+
+    def __init__(self, folder: Path, epochs: int = 0) -> None:
+        self.folder = folder
+        self.rows = read_rows(folder)[:epochs]
+        self._start = time.monotonic()
+        write_durably(folder / JSONL, "".join(map(_line, self.rows)).encode())
+        write_durably(folder / CSV, self._table().encode())
+
+    def on_train_epoch_start(self, *_: object) -> None:
+        self._start = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, SegmentationTask)
+        seconds = time.monotonic() - self._start
+        row = row_of(pl_module, trainer.current_epoch, seconds)
+        self.rows.append(row)
+        append_durably(self.folder / JSONL, _line(row).encode())
+        write_durably(self.folder / CSV, self._table().encode())
+
+    def _table(self) -> str:
+        text = io.StringIO()
+        if self.rows:
+            table = csv.DictWriter(text, self.rows[0], lineterminator="\n")
+            table.writeheader()
+            table.writerows(self.rows)
+        return text.getvalue()
+
+
+def row_of(task: SegmentationTask, epoch: int, seconds: float) -> Row:
+    """Return the row of an epoch that took so long, judging included; losses are means."""
+    sums = task.epoch
+    losses = {name: sums[name] / max(sums["steps"], 1) for name in ("loss", *task.terms)}
+    ious = zip(task.config.data.classes, task.choose_ious().tolist(), strict=True)
+    return {
+        "epoch": epoch + 1,
+        **losses,
+        "choose_iou": task.choose_score(),
+        **{f"choose_iou.{one.name}": None if math.isnan(iou) else iou for one, iou in ious},
+        "learning_rate": task.learning_rate(),
+        "steps": int(sums["steps"]),
+        "unlabelled_batches": int(sums["unlabelled"]),
+        "broken_steps": int(sums["broken"]),
+        "seconds": round(seconds, 3),
+        "mpx_per_s": round(sums["pixels"] / seconds / 1e6, 4),
+    }
+
+
+def read_rows(folder: Path) -> list[Row]:
+    """Return the rows of a run; a last line that was cut off is left out."""
+    path = folder / JSONL
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def _line(row: Row) -> str:
+    return json.dumps(row) + "\n"

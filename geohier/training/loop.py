@@ -1,0 +1,123 @@
+"""Lightning's trainer, set up for one run and kept quiet."""
+
+import logging
+import os
+import signal
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from lightning.fabric.utilities.warnings import PossibleUserWarning
+from lightning.pytorch import Callback, Trainer
+from torch import nn
+
+from geohier.config.schema import TrainConfig
+from geohier.data.chips import ChipDataset
+from geohier.efficiency.precision import choose_device, choose_precision
+from geohier.training.checkpoint import LAST, KeepBestAndLast
+from geohier.training.ema import AveragedWeights
+from geohier.training.loader import batches
+from geohier.training.task import SegmentationTask
+
+
+def run_epochs(
+    network: nn.Module,
+    config: TrainConfig,
+    fit: ChipDataset,
+    choose: ChipDataset,
+    keep: KeepBestAndLast,
+    watchers: Sequence[Callback] = (),
+) -> None:
+    """Train until the run is finished, going on after the epochs that `keep` knows of.
+
+    Args:
+        network: changed in place; its best weights are in the checkpoints.
+        config: course of the run.
+        fit: chips to learn from.
+        choose: chips that judge each epoch.
+        keep: saves the epochs and says when to stop.
+        watchers: called before `keep`.
+    """
+    fit.set_epoch(keep.progress.epochs)  # the loader starts before the first epoch's hooks
+    chips = batches(fit, config, fit=True)
+    network.to(memory_format=torch.channels_last)
+    task = SegmentationTask(network, config, len(chips))
+    decay = config.training.ema_decay
+    averaging = [AveragedWeights(decay)] if decay > 0 else []
+    callbacks = [_NextEpoch(fit), *averaging, *watchers, keep]
+    with _quiet_lightning(), _interruptible(callbacks):
+        _trainer(config, callbacks).fit(
+            task,
+            chips,
+            batches(choose, config, fit=False),
+            ckpt_path=os.fspath(keep.folder / LAST) if keep.progress.epochs else None,
+            weights_only=True,
+        )
+
+
+class _NextEpoch(Callback):
+    """Tells the chips which epoch begins."""
+
+    def __init__(self, chips: ChipDataset) -> None:
+        self.chips = chips
+
+    def on_train_epoch_start(self, trainer: Trainer, *_: object) -> None:
+        self.chips.set_epoch(trainer.current_epoch)
+
+
+class _Stop(Callback):
+    """Remembers what broke a run off: Lightning turns an interruption into an exit."""
+
+    exception: BaseException | None = None
+
+    def on_exception(self, trainer: Trainer, task: object, exception: BaseException) -> None:
+        self.exception = exception
+
+
+def _trainer(config: TrainConfig, callbacks: list[Callback]) -> Trainer:
+    device = choose_device()
+    precision = choose_precision(config.training.precision, device)
+    return Trainer(
+        accelerator=device.type,
+        devices=1,
+        precision="bf16-mixed" if precision == "bf16" else "32-true",
+        max_epochs=config.training.epochs,
+        callbacks=callbacks,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+    )
+
+
+@contextmanager
+def _interruptible(callbacks: list[Callback]) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM leave as what they are, and work again afterwards."""
+    stop = _Stop()
+    callbacks.append(stop)
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as leaving:
+        raise stop.exception or leaving from None
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Keep Lightning's advice away from users, who can do nothing about it."""
+    log = logging.getLogger("lightning.pytorch")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PossibleUserWarning)
+        warnings.filterwarnings("ignore", message="`isinstance.treespec", module="lightning")
+        try:
+            yield
+        finally:
+            log.setLevel(level)

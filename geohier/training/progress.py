@@ -1,0 +1,83 @@
+"""What a user sees of a run while it goes on: on stderr, a line per epoch and what is left."""
+
+import sys
+import time
+from typing import TextIO
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from geohier.training.log import EpochLog
+from geohier.training.task import SegmentationTask
+
+EVERY_S = 1.0
+"""How often the line of the running epoch is written anew."""
+
+
+class ShowProgress(Callback):
+    """Shows the running epoch on a terminal, and elsewhere nothing until it ends.
+
+    Args:
+        log: has the row of an epoch when it ends: it must stand before this in the callbacks.
+        epochs: epochs that the run may last.
+        stream: where to write.
+    """
+
+    def __init__(self, log: EpochLog, epochs: int, stream: TextIO | None = None) -> None:
+        self.kept = log
+        self.epochs = epochs
+        self.stream = stream or sys.stderr
+        self.live = self.stream.isatty()
+        self._start, self._done = time.monotonic(), len(log.rows)
+        self._epoch_start = self._shown = self._start
+
+    def on_train_epoch_start(self, *_: object) -> None:
+        self._epoch_start = self._shown = time.monotonic()
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        task: LightningModule,
+        outputs: object,
+        batch: object,
+        batch_idx: int,
+    ) -> None:
+        assert isinstance(task, SegmentationTask)
+        now = time.monotonic()
+        if not self.live or now - self._shown < EVERY_S:
+            return
+        self._shown = now
+        taken = now - self._epoch_start
+        share = (batch_idx + 1) / max(1, trainer.num_training_batches)
+        loss = task.epoch["loss"] / max(1, task.epoch["steps"])
+        rate = task.epoch["pixels"] / taken / 1e6
+        self._write(
+            f"epoch {trainer.current_epoch + 1}/{self.epochs}: {share:4.0%}, loss {loss:.3f}, "
+            f"{rate:.2f} Mpx/s, {readable(taken / share - taken)} left in this epoch",
+            end="",
+        )
+
+    def on_train_epoch_end(self, *_: object) -> None:
+        row, ended = self.kept.rows[-1], len(self.kept.rows)
+        best = max(self.kept.rows, key=lambda one: one["choose_iou"] or 0)
+        each = (time.monotonic() - self._start) / (ended - self._done)
+        self._write(
+            f"epoch {ended}/{self.epochs}: loss {row['loss']:.3f}, choose IoU "
+            f"{row['choose_iou']:.3f} (best {best['choose_iou']:.3f} at {best['epoch']}), "
+            f"{row['mpx_per_s']:.2f} Mpx/s, at most {readable(each * (self.epochs - ended))} left"
+        )
+
+    def _write(self, line: str, end: str = "\n") -> None:
+        start = "\r\x1b[K" if self.live else ""
+        print(start + line, end=end, file=self.stream, flush=True)
+
+
+def readable(seconds: float) -> str:
+    """Return a duration for people.
+
+    Example:
+        >>> readable(42), readable(150), readable(9000)
+        ('42 s', '2 min', '2.5 h')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

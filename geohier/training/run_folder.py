@@ -1,0 +1,125 @@
+"""The folder of a run: whose it is, whether it may be written, and what it was made from.
+
+config.yaml         the resolved config
+run.json            seed, SHA-256 of config and data, versions
+metrics.csv, .jsonl a row per epoch
+curve.png           the same as a picture
+checkpoints/        last and best epoch, to go on with
+model/              the result: there once the run is finished
+"""
+
+import json
+import platform
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from geohier.config.document import read_document
+from geohier.config.load import config_hash, dump_config
+from geohier.config.schema import TrainConfig
+from geohier.data.prepare import TrainingData
+from geohier.errors import ConfigError, InputError, OutputExistsError
+from geohier.raster.durable import write_durably, writing
+
+CONFIG = "config.yaml"
+RUN = "run.json"
+CHECKPOINTS = "checkpoints"
+MODEL = "model"
+CURVE = "curve.png"
+
+LIBRARIES = ("geohier", "torch", "torchvision", "timm", "segmentation-models-pytorch", "lightning")
+
+
+def shortened(config: TrainConfig) -> TrainConfig:
+    """Return a config that tries everything on two batches of one epoch."""
+    batches = {"per_epoch": 2 * config.chips.batch_size, "megapixels_per_epoch": None}
+    return config.model_copy(
+        update={
+            "chips": config.chips.model_copy(update=batches),
+            "training": config.training.model_copy(update={"epochs": 1}),
+        }
+    )
+
+
+def check_folder(out: Path, config: TrainConfig, *, resume: bool) -> None:
+    """Check that a run of this config may write here.
+
+    Raises:
+        OutputExistsError: something is there that is not to be resumed, or is no run.
+        ConfigError: the run that is there has another config.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not resume:
+        raise OutputExistsError(
+            f"{out} holds something already: go on with --resume, or give another --out"
+        )
+    if not (out / RUN).is_file() or not (out / CONFIG).is_file():
+        raise OutputExistsError(f"{out} holds no training run to resume: give another --out")
+    if _read(out)["config_sha256"] != config_hash(config):
+        raise ConfigError(
+            f"{out} was started with another config: {_first_difference(out, config)}; use the "
+            "same config to go on, or give another --out"
+        )
+
+
+def claim_folder(out: Path, config: TrainConfig, data: TrainingData) -> None:
+    """Write down what the run is made from, or check that it is still the same.
+
+    Raises:
+        InputError: a scene is not as it was when the run began.
+        ResourceError: the folder cannot be written.
+    """
+    if (out / RUN).is_file():
+        _check_data(out, data)
+        return
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    write_durably(out / CONFIG, dump_config(config).encode())
+    about = {
+        "config_sha256": config_hash(config),
+        "seed": config.training.seed,
+        "data_sha256": {name: dict(files) for name, files in data.hashes.items()},
+        "versions": versions(),
+    }
+    write_durably(out / RUN, (json.dumps(about, indent=2) + "\n").encode())
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what makes a model."""
+    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
+
+
+def _read(out: Path) -> Mapping[str, Any]:
+    try:
+        about = json.loads((out / RUN).read_text(encoding="utf-8"))
+        return {"config_sha256": about["config_sha256"], "data_sha256": about["data_sha256"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise OutputExistsError(f"{out / RUN} is damaged ({error}): give another --out") from error
+
+
+def _check_data(out: Path, data: TrainingData) -> None:
+    before, now = _read(out)["data_sha256"], data.hashes
+    for scene in sorted(before.keys() | now.keys()):
+        if before.get(scene) != now.get(scene):
+            raise InputError(
+                f"scene {scene} is not as it was when {out} was started: bring it back, or train "
+                "anew with another --out"
+            )
+
+
+def _first_difference(out: Path, config: TrainConfig) -> str:
+    before = dict(_leaves(read_document(out / CONFIG)))
+    now = dict(_leaves(config.model_dump(mode="json")))
+    keys = [key for key in now if key != "data.root" and before.get(key) != now[key]]
+    key = keys[0] if keys else "a key that is no longer known"
+    return f"{key} was {before.get(key)}, now {now.get(key)}"
+
+
+def _leaves(value: object, trail: str = "") -> Iterator[tuple[str, object]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{trail}.{key}" if trail else str(key))
+    else:
+        yield trail, value

@@ -1,0 +1,141 @@
+"""One step of training and one of judging, as Lightning calls them."""
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
+from torch.optim.lr_scheduler import LRScheduler
+
+from geohier.config.schema import TrainConfig
+from geohier.data.chips import Chip
+from geohier.data.labels import IGNORE_INDEX
+from geohier.errors import ModelError
+from geohier.evaluation.segmentation import class_scores, macro
+from geohier.objectives.segmentation import segmentation_terms, weigh
+from geohier.training.schedule import optimizer, schedule
+from geohier.training.seeding import seed_epoch
+
+BROKEN_IN_A_ROW = 3
+"""Steps in a row without a finite loss after which a run is given up."""
+
+
+class SegmentationTask(LightningModule):
+    """A network on its way.
+
+    Batches without a labelled pixel, and steps whose loss or gradient is not finite, change
+    nothing: neither weights, nor their average, nor the schedule. They are counted in `epoch`.
+
+    Args:
+        network: gives `(B, K, H, W)` logits.
+        config: weights of the losses, optimiser, seed.
+        steps_per_epoch: batches of an epoch.
+
+    Attributes:
+        epoch: sums over the batches of this epoch: of each loss, `steps`, `pixels`, `unlabelled`
+            and `broken`.
+        confusion: `(K, K)` pixels of the choose blocks, true class by found class.
+    """
+
+    def __init__(self, network: nn.Module, config: TrainConfig, steps_per_epoch: int) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.network = network
+        self.config = config
+        self.steps_per_epoch = steps_per_epoch
+        self.epoch: dict[str, float] = {}
+        self.confusion = torch.zeros(0, 0, dtype=torch.int64)
+        self._broken_in_a_row = 0
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """Names of the losses that are summed."""
+        return tuple(self.config.objectives.model_dump())
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        adamw = optimizer(self.network, self.config.training)
+        steps = schedule(adamw, self.config.training, self.steps_per_epoch)
+        return [adamw], [steps]
+
+    def on_train_epoch_start(self) -> None:
+        seed_epoch(self.config.training.seed, self.current_epoch)
+        counted = ("loss", *self.terms, "steps", "pixels", "unlabelled", "broken")
+        self.epoch = dict.fromkeys(counted, 0.0)
+        self._broken_in_a_row = 0
+
+    def training_step(self, batch: Chip, batch_idx: int) -> None:
+        labels = batch["mask"]
+        self.epoch["pixels"] += labels.numel()
+        if not bool((labels != IGNORE_INDEX).any()):
+            self.epoch["unlabelled"] += 1
+            return
+        terms = segmentation_terms(self._logits(batch["image"]), labels)
+        loss = weigh(terms, self.config.objectives.model_dump())
+        if self._learn(loss):
+            self.epoch["steps"] += 1
+            for name, term in {"loss": loss, **terms}.items():
+                self.epoch[name] += float(term.detach())
+
+    def _logits(self, image: Tensor) -> Tensor:
+        logits: Tensor = self.network(image.contiguous(memory_format=torch.channels_last))
+        return logits
+
+    def _learn(self, loss: Tensor) -> bool:
+        """Take a step unless something about it is not finite; return whether it was taken."""
+        adamw, rate = self.optimizers(), self.lr_schedulers()
+        assert isinstance(adamw, LightningOptimizer)
+        assert isinstance(rate, LRScheduler)
+        adamw.zero_grad()
+        self.manual_backward(loss)
+        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
+        if bool((loss.detach() + get_total_norm(gradients)).isfinite()):
+            adamw.step()
+            rate.step()
+            self._broken_in_a_row = 0
+            return True
+        self.epoch["broken"] += 1
+        self._broken_in_a_row += 1
+        if self._broken_in_a_row == BROKEN_IN_A_ROW:
+            raise ModelError(
+                f"the loss was not finite in {BROKEN_IN_A_ROW} steps in a row of epoch "
+                f"{self.current_epoch}: lower training.learning_rate, or use precision fp32; the "
+                "checkpoint of the last whole epoch is kept"
+            )
+        return False
+
+    def on_train_epoch_end(self) -> None:
+        if not self.epoch["steps"]:
+            raise ModelError(
+                f"no step of epoch {self.current_epoch} could be taken ({self.epoch['unlabelled']} "
+                f"batches without labels, {self.epoch['broken']} without a finite loss): look at "
+                "the labels of the train scenes"
+            )
+
+    def on_validation_epoch_start(self) -> None:
+        classes = len(self.config.data.classes)
+        self.confusion = torch.zeros(classes, classes, dtype=torch.int64)
+
+    def validation_step(self, batch: Chip, batch_idx: int) -> None:
+        labels = batch["mask"]
+        found = self._logits(batch["image"]).argmax(1)
+        known = labels != IGNORE_INDEX
+        classes = len(self.confusion)
+        cells = labels[known] * classes + found[known]
+        self.confusion += cells.bincount(minlength=classes**2).cpu().view(classes, classes)
+
+    def learning_rate(self) -> float:
+        """Return the learning rate of the next step."""
+        rate = self.lr_schedulers()
+        assert isinstance(rate, LRScheduler)
+        return float(rate.get_last_lr()[0])
+
+    def choose_ious(self) -> NDArray[np.float64]:
+        """Return the IoU of each class on the choose blocks, NaN for a class that is not there."""
+        return class_scores(self.confusion.numpy())["iou"]
+
+    def choose_score(self) -> float:
+        """Return the mean IoU on the choose blocks, of the classes that are there."""
+        return float(np.nan_to_num(macro(self.choose_ious())))
