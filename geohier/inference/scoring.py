@@ -33,7 +33,7 @@ class Scorer:
         precision: str = "fp32",
         symmetric: bool = False,
     ) -> None:
-        self.model = model.eval().to(device).to(memory_format=torch.channels_last)
+        self.model = model.eval().to(device)
         self.card = card
         self.device = device
         self.precision = precision
@@ -56,8 +56,7 @@ class Scorer:
     def normalised(self, batch: TileBatch) -> Tensor:
         """Return what the model reads, `(B, C, H, W)`: invalid pixels stand at the band's mean."""
         pixels = batch.pixels.to(self.device, non_blocking=True)
-        pixels = pixels.to(torch.float32, memory_format=torch.channels_last, copy=True)
-        pixels = pixels.mul_(self.gain).add_(self.shift)
+        pixels = pixels.to(torch.float32, copy=True).mul_(self.gain).add_(self.shift)
         if batch.valid is not None:
             pixels.masked_fill_(~batch.valid.to(self.device, non_blocking=True), 0.0)
         return pixels
@@ -87,7 +86,8 @@ class Scorer:
         """Return the scores `(B, K, H, W)` of normalised pixels `(B, C, H, W)`, checked."""
         with self._autocast():
             scores = mean_scores(self.model, pixels, D4) if self.symmetric else self.model(pixels)
-        return self._checked(scores.float(), pixels)
+        scores = scores.to(torch.float32, memory_format=torch.contiguous_format)
+        return self._checked(scores, pixels)
 
     def _autocast(self) -> AbstractContextManager[object]:
         if self.precision == "bf16":
