@@ -11,6 +11,7 @@ from typing import Self, Unpack
 
 import numpy as np
 from odc.geo.geobox import GeoBox
+from pyproj import Transformer
 
 from geohier.errors import ConfigError, InputError
 from geohier.geo.window import Window
@@ -232,7 +233,11 @@ def _check_overlap(box: GeoBox, grid: GeoBox, path: Path) -> None:
             f"{shown(path)} is {box.shape[0]} x {box.shape[1]} px, the first file "
             f"{grid.shape[0]} x {grid.shape[1]}: without georeference they cannot be aligned"
         )
-    if not box.extent.to_crs(grid.crs).intersects(grid.extent):
+    to_grid = Transformer.from_crs(box.crs.proj, grid.crs.proj, always_xy=True)
+    left, bottom, right, top = to_grid.transform_bounds(*box.boundingbox.bbox)
+    place = grid.boundingbox
+    beside = left <= right and (left > place.right or right < place.left)  # else across 180 degrees
+    if beside or bottom > place.top or top < place.bottom:
         raise InputError(f"{shown(path)} does not overlap the first file: check their places")
 
 

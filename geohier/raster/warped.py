@@ -48,10 +48,11 @@ def warped_reader(
     bands = tuple(_with_nodata(band, nodata) for band in source.bands)
     if added:
         bands += (SourceBand(name=None, dtype=bands[0].dtype, tagged_alpha=True),)
-    on_grid = RasterSource(source.files[0], handle, grid, bands, plain.notes)
-    return on_grid.select(
-        indexes, valid=valid, alpha="band" if added or plain.uses_alpha else "none"
-    )
+    on_grid = RasterSource(source.files[0], handle, grid, bands)
+    mask: AlphaRule = "band" if added or plain.uses_alpha else "none"
+    reader = on_grid.select(indexes, valid=valid, alpha=mask)
+    reader.notes = plain.notes
+    return reader
 
 
 def _nodata(source: RasterSource) -> float | None:
