@@ -1,0 +1,60 @@
+"""Labels are found for predictions by file name."""
+
+from pathlib import Path
+
+import pytest
+
+from geohier.errors import InputError
+from geohier.studies.pairing import match_labels
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Path:
+    for name in (
+        "out/a.tif",
+        "out/a_confidence.tif",
+        "out/b.tif",
+        "masks/a_mask.png",
+        "masks/b.tif",
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def test_labels_in_a_folder_are_matched_by_name(folders: Path) -> None:
+    pairs = match_labels([folders / "out"], folders / "masks")
+    found = {pair.name: (pair.prediction.name, pair.labels.name) for pair in pairs}
+    assert found == {"a": ("a.tif", "a_mask.png"), "b": ("b.tif", "b.tif")}
+
+
+def test_one_label_file_serves_all_predictions(folders: Path) -> None:
+    pairs = match_labels([folders / "out"], folders / "masks" / "b.tif")
+    assert [pair.labels.name for pair in pairs] == ["b.tif", "b.tif"]
+
+
+def test_images_are_matched_too(folders: Path) -> None:
+    (pair,) = match_labels([folders / "out/b.tif"], folders / "masks", folders / "masks")
+    assert pair.image == folders / "masks" / "b.tif"
+
+
+def test_two_predictions_of_one_name_keep_apart(folders: Path) -> None:
+    (folders / "out2").mkdir()
+    twice = [folders / "out/b.tif", folders / "out2/b.tif"]
+    pairs = match_labels(twice, folders / "masks" / "b.tif")
+    assert len({pair.name for pair in pairs}) == 2
+
+
+def test_no_or_two_labels_for_a_prediction_are_refused(folders: Path) -> None:
+    (folders / "masks/a.tif").touch()
+    with pytest.raises(InputError, match=r"a.tif and a_mask.png"):
+        match_labels([folders / "out"], folders / "masks")
+    (folders / "out/c.tif").touch()
+    with pytest.raises(InputError, match="no file of that name"):
+        match_labels([folders / "out/c.tif"], folders / "masks")
+
+
+def test_a_folder_without_predictions_is_refused(folders: Path) -> None:
+    (folders / "empty").mkdir()
+    with pytest.raises(InputError, match="holds no prediction"):
+        match_labels([folders / "empty"], folders / "masks")
