@@ -67,7 +67,12 @@ def test_importing_geohier_loads_nothing_heavy() -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
-    [(["--help"], "predict"), (["-h"], "predict"), (["--version"], metadata.version("geohier"))],
+    [
+        (["--help"], "predict"),
+        (["-h"], "predict"),
+        (["predict", "--help"], "--overlap"),
+        (["--version"], metadata.version("geohier")),
+    ],
 )
 def test_asking_for_help_loads_nothing_heavy(arguments: list[str], expected: str) -> None:
     program = CALL_COMMAND.format(arguments=arguments, expected=expected)
