@@ -14,15 +14,16 @@ from pathlib import Path
 import numpy as np
 import rasterio
 import rasterio.shutil
+from affine import Affine
 from odc.geo.geobox import GeoBox
 from rasterio.errors import NotGeoreferencedWarning
-from rasterio.io import DatasetReader
+from rasterio.io import DatasetReader, MemoryFile
 from rasterio.windows import Window as RasterioWindow
 
-from geohier.errors import ConfigError, ResourceError
+from geohier.errors import ConfigError, InputError, ResourceError
 from geohier.geo.window import Window
 from geohier.raster.access import BlockCache
-from geohier.raster.durable import sync, writing
+from geohier.raster.durable import remove_files, sync, writing
 from geohier.raster.layers import Layer
 from geohier.raster.record import Part
 from geohier.raster.vrt import vrt_of
@@ -103,13 +104,18 @@ def write_cog(
     """
     source = path.with_suffix(".vrt")
     BlockCache.reserve(geobox.shape[1] * BLOCK_PX * layer.bytes_per_pixel // layer.count)
-    with writing(path), rasterio.Env(**GDAL_OPTIONS):
-        source.write_text(vrt_of(layer, geobox, parts, tags), encoding="utf-8")
-        rasterio.shutil.copy(source, path, driver="COG", **_options(layer, options))
-        source.unlink()
-        sync(path)
-        if verify:
-            verify_cog(path, layer, geobox, parts)
+    try:
+        with writing(path), rasterio.Env(**GDAL_OPTIONS):
+            source.write_text(vrt_of(layer, geobox, parts, tags), encoding="utf-8")
+            rasterio.shutil.copy(source, path, driver="COG", **_options(layer, options))
+            sync(path)
+            if verify:
+                verify_cog(path, layer, geobox, parts)
+    except ResourceError:
+        remove_files([path])
+        raise
+    finally:
+        remove_files([source])
 
 
 def verify_cog(path: Path, layer: Layer, geobox: GeoBox, parts: Sequence[Part]) -> None:
@@ -126,6 +132,26 @@ def verify_cog(path: Path, layer: Layer, geobox: GeoBox, parts: Sequence[Part]) 
                 if _digest(file, layer, part.window) != part.files[layer.name].pixels:
                     raise ResourceError(_blame(path, layer, part))
         _read_overviews(path)
+
+
+def check_crs(geobox: GeoBox) -> None:
+    """Check that a GeoTIFF can hold the grid's CRS, before hours of work go into one.
+
+    Raises:
+        InputError: it cannot; a few rare ones, such as rotated poles, have no GeoTIFF keys.
+    """
+    if geobox.crs is None:
+        return
+    profile = {"width": 1, "height": 1, "count": 1, "dtype": "uint8", "crs": geobox.crs.wkt}
+    with rasterio.Env(**GDAL_OPTIONS), MemoryFile() as memory:
+        with memory.open(driver="GTiff", transform=Affine(1, 0, 1, 0, 1, 1), **profile):
+            pass
+        with memory.open() as file:
+            if file.crs is None:
+                raise InputError(
+                    f"the raster's CRS ({geobox.crs.proj.name}) cannot be kept in a GeoTIFF: "
+                    "reproject the raster first, to a CRS with an EPSG code"
+                )
 
 
 def _options(layer: Layer, given: Mapping[str, str]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -76,3 +76,10 @@ def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def remove_files(paths: Iterable[Path]) -> None:
+    """Remove files, those that are gone already included."""
+    for path in paths:
+        with writing(path):
+            path.unlink(missing_ok=True)

@@ -15,11 +15,12 @@ from pathlib import Path
 from odc.geo.geobox import GeoBox
 
 from geohier.errors import ConfigError, OutputExistsError, ResourceError
+from geohier.raster.cog import check_crs
 from geohier.raster.cog import creation_options as checked
-from geohier.raster.durable import sync, writing
+from geohier.raster.durable import remove_files, sync, writing
 from geohier.raster.layers import Layer, layer_path
 from geohier.raster.lock import OutputLock
-from geohier.raster.record import Fact, RunRecord, as_json, difference, remove_files
+from geohier.raster.record import Fact, RunRecord, as_json, difference
 from geohier.raster.store import (
     FinishedRun,
     PartStore,
@@ -70,12 +71,13 @@ def open_run(
         OutputExistsError: the output, or parts of it, belong to another run.
         OutputLockedError: another process is writing it.
         ResourceError: the folder cannot be written, or has too little space.
-        ConfigError: a creation option is not known, or `target` is a folder.
+        ConfigError: a creation option is not known, or `target` cannot be a file's name.
+        InputError: a GeoTIFF cannot hold the grid's CRS.
     """
     options = checked(creation_options or {})
     target = target.absolute()
-    if target.is_dir():
-        raise ConfigError(f"{target} is a folder: name a file to write")
+    _check_name(target)
+    check_crs(geobox)
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
     identity = _identity(fingerprint, geobox, layers, options)
@@ -108,6 +110,16 @@ def required_bytes(geobox: GeoBox, layers: Sequence[Layer]) -> int:
     )
     overviews = max(pixels * layer.bytes_per_pixel for layer in layers) / 3
     return int(kept * (1 + 4 / 3) + overviews) + SPARE_BYTES
+
+
+def _check_name(target: Path) -> None:
+    if target.is_dir():
+        raise ConfigError(f"{target} is a folder: name a file to write")
+    try:
+        str(target).encode()
+    except UnicodeEncodeError:
+        shown = str(target).encode(errors="backslashreplace").decode()
+        raise ConfigError(f"{shown} is not valid UTF-8, GDAL cannot write it: rename it") from None
 
 
 def _identity(

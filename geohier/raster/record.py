@@ -6,13 +6,13 @@ OUT.run.json            what the finished run made and had to leave out; no part
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from geohier.geo.window import Window
-from geohier.raster.durable import append_durably, sha256_of, write_durably, writing
+from geohier.raster.durable import append_durably, sha256_of, write_durably
 
 type Fact = Mapping[str, object]
 """Something worth keeping, as JSON has it, such as the window of a block that cannot be read."""
@@ -177,10 +177,3 @@ def difference(old: Fact, new: Fact, prefix: str = "") -> str | None:
 def _short(value: object) -> str:
     text = json.dumps(value)
     return text if len(text) <= 80 else text[:77] + "..."
-
-
-def remove_files(paths: Iterable[Path]) -> None:
-    """Remove files, those that are gone already included."""
-    for path in paths:
-        with writing(path):
-            path.unlink(missing_ok=True)

@@ -22,7 +22,7 @@ from rasterio.io import MemoryFile
 
 from geohier.geo.window import Window
 from geohier.raster.cog import GDAL_OPTIONS, write_cog
-from geohier.raster.durable import move_durably, sync, write_durably, writing
+from geohier.raster.durable import move_durably, remove_files, sync, write_durably, writing
 from geohier.raster.layers import Layer, layer_path
 from geohier.raster.lock import OutputLock
 from geohier.raster.record import (
@@ -32,7 +32,6 @@ from geohier.raster.record import (
     Part,
     PartFile,
     RunRecord,
-    remove_files,
 )
 
 STRIP_BYTES = 128 << 10

@@ -14,7 +14,7 @@ from affine import Affine
 from rasterio.errors import NotGeoreferencedWarning
 from rio_cogeo import cog_validate
 
-from geohier.errors import ConfigError, ResourceError
+from geohier.errors import ConfigError, InputError, ResourceError
 from geohier.raster import cog
 from geohier.raster.layers import Layer, entropy_layer, labels_layer, probabilities_layer
 
@@ -68,6 +68,19 @@ def test_a_raster_without_any_georeference_stays_so(make_job: Callable, tmp_path
     with reading(tmp_path / "map.tif") as file:
         assert file.transform == Affine.identity()
         assert file.crs is None
+
+
+def test_a_crs_that_a_geotiff_cannot_hold_is_said_before_any_work(
+    make_job: Callable, tmp_path: Path
+) -> None:
+    rotated_pole = (
+        "+proj=ob_tran +o_proj=longlat +o_lat_p=40 +o_lon_p=0 +lon_0=10 "
+        "+to_meter=0.0174532925199433 +type=crs"
+    )
+
+    with pytest.raises(InputError, match="cannot be kept in a GeoTIFF"):
+        make_job(crs=rotated_pole).open(tmp_path / "map.tif")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_labels_carry_classes_colours_nodata_and_tags(make_job: Callable, tmp_path: Path) -> None:

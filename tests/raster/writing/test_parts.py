@@ -253,6 +253,12 @@ class TestStateOfTheOutput:
         with pytest.raises(ConfigError, match="is a folder"):
             make_job().open(tmp_path)
 
+    def test_a_name_that_gdal_cannot_write_is_refused(
+        self, make_job: Callable, tmp_path: Path
+    ) -> None:
+        with pytest.raises(ConfigError, match=r"map\\udcff.tif is not valid UTF-8"):
+            make_job().open(tmp_path / os.fsdecode(b"map\xff.tif"))
+
 
 class TestDamage:
     def test_a_damaged_or_missing_part_is_made_again(
@@ -359,6 +365,8 @@ class TestDisk:
                 store.finish({})
 
         assert digest(tmp_path / "map.tif") == before
+        left = names(tmp_path / "map.tif.parts")
+        assert all(name.startswith(("part", "run.json")) for name in left)
         with job.open(tmp_path / "map.tif", overwrite=True) as store:
             assert store.finished == {0, 1}
             store.finish({"model": "a"})
