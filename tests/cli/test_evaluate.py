@@ -1,0 +1,95 @@
+"""geohier evaluate, as it is typed."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+import typer
+from typer.testing import CliRunner
+
+from geohier.cli.evaluate import evaluate
+
+Write = Callable[..., Path]
+
+app = typer.Typer(pretty_exceptions_enable=False)
+app.command()(evaluate)
+
+
+@pytest.fixture
+def maps(write_scene: Write, tmp_path: Path) -> Path:
+    """Two predictions in out/, and their labels in masks/; scene b has no building."""
+    for folder in ("out", "masks"):
+        (tmp_path / folder).mkdir()
+    classes = json.dumps([{"value": 0, "name": "ground"}, {"value": 1, "name": "building"}])
+    for name, found, true in (("a", [0, 1, 1, 1], [0, 0, 1, 255]), ("b", [0] * 4, [0] * 4)):
+        path = write_scene(np.array([[found]], "uint8"), f"out/{name}.tif", nodata=255)
+        with rasterio.open(path, "r+") as file:
+            file.update_tags(ns="classification", classes=classes)
+        write_scene(np.array([[true]], "uint8"), f"masks/{name}.tif")
+    return tmp_path
+
+
+def run(*words: object) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_scores_are_printed_as_tables(maps: Path) -> None:
+    code, out, _ = run(maps / "out", "--labels", maps / "masks")
+    assert code == 0
+    rows = {line.split()[0]: line.split() for line in out.splitlines() if line.strip()}
+    assert rows["building"][1] in ("0.500", "0.0%")
+    assert rows["b"][1:] == ["1.000", "absent", "1.000", "1.000", "4"]
+    assert "accuracy 0.857 over 2 scenes; ranges from 2 blocks of 512 px" in out
+
+
+def test_scores_are_printed_as_json(maps: Path) -> None:
+    code, out, _ = run(maps / "out", "--labels", maps / "masks", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert found["pooled"]["classes"]["building"]["iou"] == 0.5
+    assert found["pooled"]["confusion"] == [[5, 1], [0, 1]]
+    assert found["scenes"]["b"]["classes"]["building"]["iou"] is None
+
+
+def test_pictures_are_drawn(maps: Path) -> None:
+    words = ("--labels", maps / "masks", "--images", maps / "masks", "--picture", maps / "png")
+    assert run(maps / "out", *words)[0] == 0
+    assert sorted(path.name for path in (maps / "png").iterdir()) == ["a.png", "b.png"]
+
+
+def test_a_scene_that_fails_is_named_and_the_exit_code_is_6(maps: Path) -> None:
+    (maps / "masks" / "a.tif").write_bytes(b"II*\0 no more of it")
+    code, out, err = run(maps / "out", "--labels", maps / "masks")
+    assert code == 6
+    assert "a is not scored" in err
+    assert "accuracy 1.000 over 1 scene" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        ((), 2, "PREDICTION is missing"),
+        (("{out}/a.tif",), 2, "--labels is missing"),
+        (("--model", "{out}"), 2, "--data is missing"),
+        (("{out}/a.tif", "--model", "{out}", "--data", "x.yaml"), 2, "PREDICTION is for scoring"),
+        (("{out}/a.tif", "--labels", "{masks}", "--set", "a=1"), 2, "--set is for scoring a model"),
+        (("{out}/a.tif", "--labels", "{masks}", "--ignore", "x"), 2, "--ignore x"),
+        (("{out}/a.tif", "--labels", "{masks}", "--classes", "a,a"), 2, "--classes"),
+        (("--model", "{out}", "--data", "{out}/none.yaml"), 2, "none.yaml"),
+        (("{out}/none.tif", "--labels", "{masks}/a.tif", "--classes", "a,b"), 3, "no such file"),
+        (("{out}/a.tif", "--labels", "{masks}/b.png"), 3, "b.png: no such file"),
+        (("/vsicurl/x.tif", "--labels", "{masks}/a.tif", "--classes", "a,b"), 3, "not a file on"),
+    ],
+)
+def test_mistakes_are_named_in_one_line(
+    maps: Path, words: tuple[str, ...], code: int, message: str
+) -> None:
+    filled = [word.format(out=maps / "out", masks=maps / "masks") for word in words]
+    found, out, err = run(*filled)
+    assert (found, out) == (code, "")
+    assert message in err
+    assert len(err.splitlines()) == 1
