@@ -26,6 +26,12 @@ WriteScene = Callable[..., Path]
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+@pytest.fixture(autouse=True)
+def no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a power cut tells a file that reached the disk from one that did not: save the time."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder of the labelled scenes; tests that ask for it are skipped where it is absent."""
