@@ -16,7 +16,6 @@ from geohier.data.scene import open_scene
 from geohier.errors import LabelError
 from geohier.geo.window import Window, intersection, row_strips
 from geohier.raster.reader import open_raster
-from geohier.raster.source import PixelReader, PixelSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,17 +53,20 @@ class LabelledPixels:
         self.table = table
         self._kept: Cut | None = None
         self._opened: _Opened | None = None
-        image, mask = self._readers()
-        self.geobox: GeoBox = image.geobox
-        self.dtype = image.dtype
-        assert self._opened is not None
-        self.image_files: tuple[Path, ...] = self._opened.sources[0].files
-        check_grids(scene, image.geobox, mask.geobox)
+        opened = self._open()
+        self.geobox: GeoBox = opened.image.geobox
+        self.dtype = opened.image.dtype
+        check_grids(scene, self.geobox, opened.mask.geobox)
 
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
         return int(self.geobox.shape[0]), int(self.geobox.shape[1])
+
+    @property
+    def image_files(self) -> tuple[Path, ...]:
+        """Files of the image; the first gives the grid."""
+        return self._open().sources[0].files
 
     @property
     def nbytes(self) -> int:
@@ -89,7 +91,7 @@ class LabelledPixels:
     def label_values(self) -> Counter[float]:
         """Count the values of the whole mask, as they are in the file."""
         total: Counter[float] = Counter()
-        _, mask = self._readers()
+        mask = self._open().mask
         for strip in row_strips(*self.shape):
             total.update(count_values(mask.read(strip).values))
         return total
@@ -129,17 +131,17 @@ class LabelledPixels:
                 valid=self._kept.valid[rows, cols],
                 labels=self._kept.labels[rows, cols],
             )
-        image, mask = self._readers()
-        pixels = image.read(window)
+        opened = self._open()
+        pixels = opened.image.read(window)
         valid = pixels.valid.all(axis=0)
-        labels = self.table.indexes(mask.read(window).values[0])
+        labels = self.table.indexes(opened.mask.read(window).values[0])
         usable = valid & inside(window, self.scene.windows) if self.scene.windows else valid
         return Cut(values=pixels.values, valid=valid, labels=np.where(usable, labels, IGNORE_INDEX))
 
-    def _readers(self) -> tuple[PixelReader, PixelReader]:
+    def _open(self) -> "_Opened":
         if self._opened is None or self._opened.process != os.getpid():
             self._opened = _Opened(self.scene, self.bands)
-        return self._opened.image, self._opened.mask
+        return self._opened
 
     def __getstate__(self) -> dict[str, object]:
         """Leave out what another process must read or open by itself."""
@@ -151,7 +153,7 @@ class _Opened:
 
     def __init__(self, scene: LabelledScene, bands: tuple[int, ...]) -> None:
         self.process = os.getpid()
-        self.sources: tuple[PixelSource, PixelSource] = (
+        self.sources = (
             open_scene(scene.image, allow_ungeoreferenced=True),
             open_raster(scene.mask, allow_ungeoreferenced=True),
         )
