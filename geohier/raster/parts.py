@@ -177,7 +177,7 @@ def _begin(
         left = None
     with writing(folder):
         folder.mkdir(exist_ok=True)
-        remove_files([*folder.glob("*.tmp"), *folder.glob("final-*"), folder / "finished.json"])
+        remove_files([*folder.glob("*.tmp"), *folder.glob("final-*")])
         sync(target.parent)
     if left is not None:
         return replace(run, settings=left.settings)

@@ -18,7 +18,7 @@ from geohier.errors import ConfigError, InputError, ResourceError
 from geohier.raster import cog
 from geohier.raster.layers import Layer, entropy_layer, labels_layer, probabilities_layer
 
-ROTATED = Affine.translation(500_000, 5_000_000) @ Affine.rotation(15) @ Affine.scale(10, -10)
+ROTATED = Affine.translation(500_000, 5_000_000) @ Affine.rotation(15) @ Affine.scale(10, -7)
 SOUTH_UP = Affine(10, 0, 500_000, 0, 10, 5_000_000)
 
 
@@ -129,6 +129,7 @@ def test_four_probabilities_are_neither_colours_nor_alpha(
     with rasterio.open(outputs["probabilities"]) as file:
         assert {kind.name for kind in file.colorinterp} <= {"gray", "undefined"}
         assert file.descriptions == ("a", "b", "c", "d")
+        assert file.profile["interleave"] == "band"
         assert (set(file.scales), set(file.offsets)) == ({1 / 250}, {0.0})
         np.testing.assert_array_equal(file.read(), job.values(layer))
 
