@@ -72,12 +72,17 @@ class SegmentationTask(LightningModule):
         if not bool((labels != IGNORE_INDEX).any()):
             self.epoch["unlabelled"] += 1
             return
+        statistics = [buffer.clone() for buffer in self.network.buffers()]
         terms = segmentation_terms(self._logits(batch["image"]), labels)
         loss = weigh(terms, self.config.objectives.model_dump())
         if self._learn(loss):
             self.epoch["steps"] += 1
             for name, term in {"loss": loss, **terms}.items():
                 self.epoch[name] += float(term.detach())
+        else:  # the forward pass alone has spoilt the running statistics
+            for buffer, before in zip(self.network.buffers(), statistics, strict=True):
+                buffer.copy_(before)
+            self._count_broken()
 
     def _logits(self, image: Tensor) -> Tensor:
         logits: Tensor = self.network(image.contiguous(memory_format=torch.channels_last))
@@ -96,22 +101,25 @@ class SegmentationTask(LightningModule):
             rate.step()
             self._broken_in_a_row = 0
             return True
+        return False
+
+    def _count_broken(self) -> None:
         self.epoch["broken"] += 1
         self._broken_in_a_row += 1
         if self._broken_in_a_row == BROKEN_IN_A_ROW:
             raise ModelError(
                 f"the loss was not finite in {BROKEN_IN_A_ROW} steps in a row of epoch "
-                f"{self.current_epoch}: lower training.learning_rate, or use precision fp32; the "
-                "checkpoint of the last whole epoch is kept"
+                f"{self.current_epoch + 1}: lower training.learning_rate, or use "
+                "training.precision fp32; the checkpoint of the last whole epoch is kept"
             )
-        return False
 
     def on_train_epoch_end(self) -> None:
         if not self.epoch["steps"]:
+            unlabelled, broken = int(self.epoch["unlabelled"]), int(self.epoch["broken"])
             raise ModelError(
-                f"no step of epoch {self.current_epoch} could be taken ({self.epoch['unlabelled']} "
-                f"batches without labels, {self.epoch['broken']} without a finite loss): look at "
-                "the labels of the train scenes"
+                f"no step of epoch {self.current_epoch + 1} could be taken ({unlabelled} batches "
+                f"without labels, {broken} steps without a finite loss): look at the labels of "
+                "the train scenes"
             )
 
     def on_validation_epoch_start(self) -> None:
