@@ -76,7 +76,7 @@ class Validity:
             if self.dtype.kind == "f":
                 np.isfinite(values[band], out=valid[band])
                 if value is not None and np.isfinite(value):
-                    valid[band] &= values[band] != self.dtype.type(value)
+                    valid[band] &= values[band] != value
             elif value is None:
                 valid[band] = True
             else:

@@ -135,6 +135,29 @@ def test_a_hostile_vrt_is_refused_and_nobody_is_called(
     assert not calls
 
 
+@pytest.mark.parametrize(
+    ("attack", "says"),
+    [
+        ("pixel function", "<VRTRasterBand subClass> is not allowed"),
+        ("raw band", "<VRTRasterBand subClass> is not allowed"),
+        ("warped", "<VRTDataset subClass> is not allowed"),
+        ("open options", "<OpenOptions> is not allowed"),
+        ("capitals that GDAL does not mind", "<sourcefilename> is not allowed"),
+        ("entity", "declares XML entities"),
+        ("harmless entity", "declares XML entities"),
+    ],
+)
+def test_what_a_vrt_may_not_hold_is_named(
+    tmp_path: Path, image: Path, attack: str, says: str
+) -> None:
+    harmless = '<!DOCTYPE x [<!ENTITY f "image.tif">]>' + vrt("&f;")
+    path = tmp_path / "scene.vrt"
+    path.write_text({**attacks(9), "harmless entity": harmless}[attack])
+
+    with pytest.raises(UnsafeInputError, match=says):
+        open_raster(path)
+
+
 def test_a_source_that_is_an_image_and_a_vrt_at_once_is_refused(
     tmp_path: Path, listener: tuple[int, list[object]]
 ) -> None:

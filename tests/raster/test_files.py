@@ -68,7 +68,7 @@ def test_missing_files_folders_pipes_and_impossible_names_are_refused(tmp_path: 
     for path, says in [
         (tmp_path / "none.tif", "no such file"),
         (tmp_path, "is a folder"),
-        (tmp_path / "pipe.tif", "pipe"),
+        (tmp_path / "pipe.tif", "is a pipe"),
         (name, r"\\xff.tif: its name is not UTF-8"),
         (tmp_path / ("x" * 300), "cannot be opened"),
         (tmp_path / "a\0b", "cannot be opened"),

@@ -171,6 +171,18 @@ def test_a_real_alpha_band_is_a_mask(write_scene: WriteScene) -> None:
     assert whole(path, [0, 1, 2], alpha="none").valid.all()
 
 
+def test_alpha_and_nodata_both_count(write_scene: WriteScene) -> None:
+    values = np.full((4, 2, 2), 7, "uint8")
+    values[3] = [[255, 0], [255, 255]]
+    values[0, 1, 0] = 3
+    path = write_scene(values, nodata=3)
+    tag_alpha(path, 4)
+
+    for rule in ("all", "any"):
+        valid = whole(path, [0], valid=rule).valid[0]
+        np.testing.assert_array_equal(valid, [[True, False], [False, True]])
+
+
 def test_near_infrared_under_an_alpha_tag_is_data(write_scene: WriteScene) -> None:
     values = np.random.default_rng(0).integers(0, 256, (4, 40, 40)).astype("uint8")
     path = write_scene(values)
@@ -347,6 +359,20 @@ def test_a_missing_block_is_data_unless_it_reads_as_nodata(tmp_path: Path) -> No
             reader = source.select([0])
             assert reader.may_hold_data(corner) is held
             assert reader.read(corner).valid.any() == held
+
+
+def test_a_block_missing_in_one_band_of_two_is_empty_unless_any_will_do(tmp_path: Path) -> None:
+    path = tmp_path / "s.tif"
+    sparse(path, height=200, width=100, block=32, nodata=0, count=2, interleave="band")
+    with rasterio.open(path, "r+") as target:
+        ones = np.ones((32, 32), "uint8")
+        target.write(ones, 2, window=rasterio.windows.Window(0, 0, 32, 32))
+    corner = Window(row_off=0, col_off=0, height=4, width=4)
+
+    with open_raster(path) as source:
+        assert not source.select([0, 1]).may_hold_data(corner)
+        assert source.select([0, 1], valid="any").may_hold_data(corner)
+        assert source.select([1]).may_hold_data(corner)
 
 
 def test_a_missing_block_of_an_alpha_band_is_empty(tmp_path: Path) -> None:

@@ -116,6 +116,19 @@ def test_nodata_does_not_bleed_into_its_neighbours(write_scene: WriteScene, fine
     assert not pixels.valid[0, 7:9, 7:9].any()
 
 
+def test_nodata_of_one_band_does_not_bleed_either(write_scene: WriteScene, fine: Path) -> None:
+    values = np.full((2, 8, 8), 100, "uint16")
+    values[0, 3:5, 3:5] = 0
+    path = write_scene(values, "holed.tif", transform=COARSE, nodata=0)
+
+    pixels = read([StackFile(path=fine), StackFile(path=path)], [2, 3], valid="any")
+
+    assert set(np.unique(pixels.values[0][pixels.valid[0]])) == {100}
+    assert not pixels.valid[0, 7:9, 7:9].any()
+    assert pixels.valid[1].all()
+    assert (pixels.values[1] == 100).all()
+
+
 def test_near_infrared_under_an_alpha_tag_is_resampled_as_data(
     write_scene: WriteScene, fine: Path
 ) -> None:
