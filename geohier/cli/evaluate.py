@@ -72,7 +72,8 @@ def evaluate(
 
     A class that the labels do not hold is "absent" and left out of the means.
 
-    Examples:
+    For example:
+
       geohier evaluate map.tif --labels masks/
 
       geohier evaluate --model model --data buildings.yaml --split val

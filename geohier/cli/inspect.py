@@ -142,16 +142,20 @@ def _level_rows(model: "ModelReport") -> Iterator[tuple[str, ...]]:
     for at, level in enumerate(model.levels):
         smallest, largest = level.object_m
         if smallest == 0:
-            objects = f"below {largest:.3g} m"
+            objects = f"below {_number(largest)} m"
         elif largest == float("inf"):
-            objects = f"above {smallest:.3g} m"
+            objects = f"above {_number(smallest)} m"
         else:
-            objects = f"{smallest:.3g}-{largest:.3g} m"
+            objects = f"{_number(smallest)}-{_number(largest)} m"
         yield str(at), f"{level.stride_px} px", f"{_range(*level.gsd_m)} m", objects
 
 
 def _range(low: float, high: float) -> str:
-    return f"{low:.3g}" if f"{low:.3g}" == f"{high:.3g}" else f"{low:.3g}-{high:.3g}"
+    return _number(low) if _number(low) == _number(high) else f"{_number(low)}-{_number(high)}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def _fact(value: object) -> str:

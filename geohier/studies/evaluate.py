@@ -147,7 +147,7 @@ def _compare(pair: Pair, rules: LabelRules) -> Comparison:
 def _draw(pair: Pair, rules: LabelRules, found: Comparison, folder: Path) -> None:
     iou = macro(class_scores(found.matrix.counts)["iou"])
     draw_result(
-        folder / f"{Path(pair.name).stem}.png",
+        folder / f"{pair.name.replace('/', '_')}.png",
         pair.prediction,
         image=pair.image,
         truth=pair.labels,

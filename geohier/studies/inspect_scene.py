@@ -14,7 +14,7 @@ from geohier.errors import RasterReadError
 from geohier.geo.gsd import gsd_m, pixel_size_m
 from geohier.raster.access import open_dataset, raster_io
 from geohier.raster.files import shown
-from geohier.raster.source import AlphaRule, PixelReader, PixelSource, SourceBand
+from geohier.raster.source import PixelReader, PixelSource, SourceBand
 from geohier.raster.validity import sample_windows
 from geohier.studies.class_raster import classes_of
 
@@ -179,11 +179,8 @@ def _describe_bands(
     found: dict[int, BandReport] = {}
     notes: list[str] = []
     sampled = 0
-    rules: tuple[tuple[list[int], AlphaRule], ...] = ((others, "auto"), (tagged, "none"))
-    for indexes, alpha in rules:
-        if not indexes:
-            continue
-        reader = source.select(indexes, valid="any", alpha=alpha)
+    for indexes in filter(None, (others, tagged)):
+        reader = source.select(indexes, valid="any")
         notes += [note for note in reader.notes if note not in notes]
         values, valid, unread = _sample(reader, len(indexes))
         if unread:

@@ -152,7 +152,7 @@ def _warped(labels: rasterio.DatasetReader, grid: GeoBox, nodata: float | None) 
         width=grid.width,
         resampling=Resampling.nearest,
         tolerance=0.01,
-        src_nodata=np.nan if nodata is None else nodata,
+        src_nodata=nodata,  # None: not even the one that the file declares
         nodata=np.nan,
         dtype="float64",
     )

@@ -121,6 +121,14 @@ def test_nodata_of_the_labels_is_unlabelled_unless_it_is_a_class(
     assert any("declares 0 as nodata" in note for note in result.notes["scene"])
 
 
+def test_a_class_that_is_declared_nodata_counts_on_another_grid_too(
+    write_classes: Write, write_scene: Write
+) -> None:
+    truth = np.zeros((1, 8, 8), "uint8")
+    finer = write_scene(truth, "labels.tif", nodata=0, transform=GRID @ Affine.scale(0.5))
+    assert confusion(score(write_classes(np.zeros((4, 4))), finer)) == [[16, 0], [0, 0]]
+
+
 def test_masks_of_0_and_255_need_255_to_be_named(write_classes: Write, write_scene: Write) -> None:
     truth = np.array([[[0, 255, 255, 0]]], "uint8")
     prediction, labels = write_classes(np.array([[0, 1, 0, 0]])), write_scene(truth, "labels.tif")
@@ -296,3 +304,17 @@ def test_options_for_polygons_are_refused_with_rasters(
 def test_classes_that_cannot_be_read_are_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="--classes"):
         parse_classes(text)
+
+
+@pytest.mark.shared
+def test_outlines_and_their_masks_give_one_score(shared_data: Path, write_classes: Write) -> None:
+    """Real building outlines in degrees, on a drone scene in Web Mercator."""
+    folder = shared_data / "hot_buildings"
+    with rasterio.open(folder / "masks" / "banepa_b.tif") as mask:
+        place = {"crs": mask.crs, "transform": mask.transform}
+        prediction = write_classes(np.roll(mask.read(1), 5, axis=1), **place)
+    by_mask = score(prediction, folder / "masks" / "banepa_b.tif")
+    by_outline = score(prediction, folder / "labels" / "banepa_b.geojson")
+    off = np.abs(by_mask.scores.pooled_confusion - by_outline.scores.pooled_confusion).sum()
+    assert off < 1e-4 * by_mask.scores.pooled_confusion.sum()
+    assert by_mask.iou[1].n == 16
