@@ -96,9 +96,9 @@ class ChipDataset(Dataset[Chip]):
         seen = cut.valid if place.surroundings else cut.valid & usable
         # before resizing: the nearest label to a pixel that is seen may be one that is not
         labels = np.where(usable, cut.labels, np.uint8(IGNORE_INDEX))
-        image, valid = resample_image(
-            torch.from_numpy(cut.values.astype(np.float32)), torch.from_numpy(seen), self.size_px
-        )
+        kind = np.uint8 if cut.values.dtype == np.uint8 else np.float32
+        values = torch.from_numpy(np.ascontiguousarray(cut.values, kind))
+        image, valid = resample_image(values, torch.from_numpy(seen), self.size_px)
         mask = resample_labels(torch.from_numpy(labels), self.size_px)
         return (image - self.mean).div_(self.std), mask, valid
 
