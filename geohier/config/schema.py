@@ -92,6 +92,9 @@ class ModelConfig(Section):
     """fpn: feature pyramid of four levels; unet: the usual comparison."""
     encoder: str = "resnet18"
     """Name of the encoder in timm, trained from scratch."""
+    downsample: Literal[1, 2, 4] = 1
+    """The network reads means over squares of this many pixels a side, and its scores are enlarged
+    again: a quarter of the work at 2, where objects span many pixels. Strides grow with it."""
     encoder_depth: Annotated[int, Field(ge=3, le=5)] = 5
     """Halvings of the image in the encoder: the coarsest stride is 2 ** depth pixels. The four
     levels of an fpn have strides of 4 to 32 px at depth 5, 2 to 16 px at depth 4."""

@@ -1,6 +1,7 @@
 """From a config to a network that gives each pixel one score per class."""
 
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
 from geohier.config.schema import ModelConfig
 from geohier.errors import ConfigError
@@ -41,7 +42,8 @@ def build_segmenter(config: ModelConfig, bands: int, classes: int) -> nn.Module:
             f"model.encoder: {config.encoder} has levels of strides {strides} px at depth "
             f"{config.encoder_depth}, an fpn needs {backbone.FPN_LEVELS}: use encoder_depth 5"
         )
-    return fix_statistics(network)
+    network = fix_statistics(network)
+    return Downsampled(network, config.downsample) if config.downsample > 1 else network
 
 
 def _build(config: ModelConfig, bands: int, classes: int) -> nn.Module:
@@ -50,6 +52,31 @@ def _build(config: ModelConfig, bands: int, classes: int) -> nn.Module:
             return backbone.build_fpn(config, bands, classes)
         case "unet":
             return backbone.build_unet(config, bands, classes)
+
+
+class Downsampled(nn.Module):
+    """A network that looks at a coarser image: means over squares of `factor` pixels a side.
+
+    Where objects span many pixels, their shape survives this and the work shrinks by the square of
+    the factor. The scores are enlarged bilinearly, which suits edges better than their labels would.
+
+    Args:
+        network: gives scores `(B, K, h, w)` for an image `(B, C, h, w)`.
+        factor: pixels of the image per pixel that the network sees.
+
+    Shape:
+        - image: `(B, C, H, W)`, sides divisible by `factor`
+        - logits: `(B, K, H, W)`
+    """
+
+    def __init__(self, network: nn.Module, factor: int) -> None:
+        super().__init__()
+        self.network = network
+        self.factor = factor
+
+    def forward(self, image: Tensor) -> Tensor:
+        scores: Tensor = self.network(functional.avg_pool2d(image, self.factor))
+        return functional.interpolate(scores, scale_factor=self.factor, mode="bilinear")
 
 
 def fix_statistics(network: nn.Module) -> nn.Module:
@@ -67,4 +94,7 @@ def fix_statistics(network: nn.Module) -> nn.Module:
 
 def level_ladder(network: nn.Module, bands: int) -> LevelLadder:
     """Return the levels that a network of `build_segmenter` for so many bands merges."""
+    if isinstance(network, Downsampled):
+        inner = backbone.level_strides(network.network, bands)
+        return LevelLadder(strides=tuple(network.factor * stride for stride in inner))
     return LevelLadder(strides=backbone.level_strides(network, bands))

@@ -27,6 +27,25 @@ def test_every_pixel_gets_one_score_per_class_at_any_depth(
     assert level_ladder(network, bands).strides == strides
 
 
+@pytest.mark.parametrize("decoder", ["fpn", "unet"])
+def test_a_downsampled_network_sees_means_and_has_larger_strides(decoder: str) -> None:
+    torch.manual_seed(0)
+    plain = build_segmenter(ModelConfig(encoder="test_resnet", decoder=decoder), 2, 3).eval()
+    config = ModelConfig(encoder="test_resnet", decoder=decoder, downsample=2)
+    network = build_segmenter(config, 2, 3).eval()
+    network.get_submodule("network").load_state_dict(plain.state_dict())
+    small = torch.rand(1, 2, 64, 64)
+    image = small.repeat_interleave(2, 2).repeat_interleave(2, 3)
+
+    scores = network(image)
+
+    assert scores.shape == (1, 3, 128, 128)
+    enlarged = torch.nn.functional.interpolate(plain(small), scale_factor=2, mode="bilinear")
+    torch.testing.assert_close(scores, enlarged)
+    inner = level_ladder(plain, 2).strides
+    assert level_ladder(network, 2).strides == tuple(2 * stride for stride in inner)
+
+
 def test_no_layer_normalises_over_the_tile() -> None:
     network = build_segmenter(ModelConfig(encoder="test_resnet"), 3, 2)
     assert not [m for m in network.modules() if isinstance(m, nn.GroupNorm | nn.InstanceNorm2d)]
