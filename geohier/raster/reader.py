@@ -18,7 +18,7 @@ from geohier.geo.window import Window
 from geohier.raster.access import BlockCache, Handle, open_dataset, raster_io
 from geohier.raster.describe import band_table, block_bytes, check_size, place_of
 from geohier.raster.files import shown
-from geohier.raster.salvage import blank, salvage
+from geohier.raster.salvage import blank, salvage, salvage_rows
 from geohier.raster.source import AlphaRule, Pixels, SourceBand, ValidRule
 from geohier.raster.sparse import SparseBlocks
 from geohier.raster.validity import (
@@ -136,6 +136,7 @@ class RasterReader:
         )
         with raster_io(self._path):
             self._masked = _masked_bands(self._handle.dataset, self._numbers)
+            self._from_the_top = _is_decoded_from_the_top(self._handle.dataset)
         self.notes = source.notes + self._settle_alpha(source.bands, indexes, alpha)
         self.notes += self._look_for_zeros()
         nodata = {at + 1: source.bands[at].nodata for at in indexes}
@@ -162,6 +163,8 @@ class RasterReader:
         except RasterReadError:
             bands, layers = len(self._numbers), self.validity.layers
             pixels = blank(window, bands=bands, layers=layers, dtype=self.dtype)
+            if self._from_the_top:
+                return pixels, salvage_rows(self.read, pixels, window)
             return pixels, salvage(self.read, pixels, window, self.block_shape)
 
     def may_hold_data(self, window: Window) -> bool:
@@ -227,3 +230,11 @@ def _masked_bands(dataset: rasterio.DatasetReader, numbers: list[int]) -> list[i
     masked = [b for b, found in flags.items() if not found & kinds and found != {MaskFlags.nodata}]
     shared = all(MaskFlags.per_dataset in flags[band] for band in masked)
     return masked[:1] if shared else masked
+
+
+def _is_decoded_from_the_top(dataset: rasterio.DatasetReader) -> bool:
+    """Whether rows can be read only after those above: one compressed strip, PNG, JPEG."""
+    if dataset.block_shapes[0][0] > 1 or dataset.height == 1:
+        return False
+    second = dataset.get_tag_item("BLOCK_OFFSET_0_1", "TIFF", bidx=1)
+    return dataset.driver in ("PNG", "JPEG") or (dataset.driver == "GTiff" and second is None)

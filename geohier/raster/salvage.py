@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -62,3 +63,29 @@ def salvage(
         into.values[within(block, window)] = pixels.values
         into.valid[within(block, window)] = pixels.valid
     return tuple(failed)
+
+
+def salvage_rows(
+    read: Callable[[Window], Pixels], into: Pixels, window: Window
+) -> tuple[Window, ...]:
+    """Read what stands above the damage in a file that is decoded from its top, row after row.
+
+    Each try decodes the file from the top again, so the damage is found by halving.
+
+    Returns:
+        The rows that cannot be read, as one window; their pixels stay invalid.
+    """
+    good, bad = 0, window.height
+    while good < bad:
+        half = (good + bad + 1) // 2
+        part = replace(window, row_off=window.row_off + good, height=half - good)
+        try:
+            pixels = read(part)
+        except RasterReadError:
+            bad = half - 1
+            continue
+        into.values[within(part, window)] = pixels.values
+        into.valid[within(part, window)] = pixels.valid
+        good = half
+    lost = window.height - good
+    return (replace(window, row_off=window.row_off + good, height=lost),) if lost else ()

@@ -34,7 +34,8 @@ class SparseBlocks:
             telling = []
         if alpha is not None:
             telling, rule = ([*telling, alpha], "all") if rule == "all" else ([alpha], "all")
-        if dataset.driver != "GTiff":
+        # Large single strips are shown as blocks of one row, of which only the first is told of.
+        if dataset.driver != "GTiff" or dataset.block_shapes[0][0] == 1:
             telling = []
         if dataset.interleaving == Interleaving.pixel:
             telling = telling[:1]

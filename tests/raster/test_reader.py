@@ -473,6 +473,40 @@ def test_salvage_loses_the_damaged_block_and_nothing_else(
     assert named.sum() == lost[window.slices].sum()
 
 
+@pytest.fixture
+def one_strip(write_scene: WriteScene) -> tuple[Path, np.ndarray]:
+    """A file that is one large compressed strip, which GDAL decodes row by row from the top."""
+    values = np.random.default_rng(0).integers(0, 9, (1, 3000, 3000)).astype("uint8")
+    path = write_scene(values, blockysize=3000, compress="deflate", nodata=0)
+    with open_raster(path) as source:
+        assert source.select([0]).block_shape == (1, 3000)
+    return path, values
+
+
+def test_rows_of_a_large_strip_are_not_taken_for_missing_blocks(
+    one_strip: tuple[Path, np.ndarray],
+) -> None:
+    path, values = one_strip
+    window = Window(row_off=2000, col_off=0, height=9, width=3000)
+
+    with open_raster(path) as source:
+        reader = source.select([0])
+        assert reader.may_hold_data(window)
+        np.testing.assert_array_equal(reader.read(window).values[0], values[0, 2000:2009])
+
+
+def test_a_cut_strip_is_given_up_in_few_tries(one_strip: tuple[Path, np.ndarray]) -> None:
+    path, _ = one_strip
+    path.write_bytes(path.read_bytes()[:-1000])
+    window = Window(row_off=1800, col_off=0, height=400, width=3000)
+
+    with open_raster(path) as source:
+        pixels, lost = source.select([0]).read_salvaged(window)
+
+    assert lost == (window,)
+    assert not pixels.valid.any()
+
+
 def test_a_truncated_file_opens_and_gives_what_is_left(write_scene: WriteScene) -> None:
     values = np.random.default_rng(0).integers(0, 255, (1, 64, 64)).astype("uint8")
     path = write_scene(values, tiled=True, blockxsize=16, blockysize=16)
