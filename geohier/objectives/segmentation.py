@@ -46,12 +46,13 @@ def dice(logits: Tensor, labels: Tensor, labelled: Tensor) -> Tensor:
     A and B are the shares of a class in answer and labels, summed over the whole batch: chips
     without a class then count only through what is wrongly found in them.
     """
-    share = logits.softmax(dim=1)
-    truth = functional.one_hot(labels, logits.shape[1]).movedim(-1, 1).to(share.dtype)
-    mask = labelled.unsqueeze(1)
-    both = (share * truth * mask).sum(dim=(0, 2, 3))  # (K,)
-    size = ((share + truth) * mask).sum(dim=(0, 2, 3))
-    present = (truth * mask).sum(dim=(0, 2, 3)) > 0
+    classes = logits.shape[1]
+    share = logits.softmax(dim=1) * labelled.unsqueeze(1)
+    right = share.gather(1, labels.unsqueeze(1))  # (B, 1, H, W)
+    both = share.new_zeros(classes).index_add(0, labels.flatten(), right.flatten())
+    truth = labels[labelled].bincount(minlength=classes)
+    size = share.sum(dim=(0, 2, 3)) + truth  # (K,)
+    present = truth > 0
     losses = (1 - 2 * both / size.clamp(min=1)) * present
     return losses.sum() / present.sum().clamp(min=1)
 

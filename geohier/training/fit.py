@@ -8,6 +8,7 @@ from geohier.config.load import config_hash
 from geohier.config.schema import TrainConfig
 from geohier.data.chips import choose_chips, fit_chips
 from geohier.data.prepare import TrainingData, prepare
+from geohier.models.backbone import encoder_name_in_smp
 from geohier.models.card import ClassLabel, ModelCard
 from geohier.models.directory import save_model
 from geohier.models.receptive_field import measure_receptive_field
@@ -67,9 +68,11 @@ def train(
         check_folder(out, config, resume=resume)
         if (out / MODEL).is_dir():
             return out / MODEL
+        encoder_name_in_smp(config.model.encoder)  # a misspelt one is known before data are read
         data = prepare(config)
+        network = first_network(config, data)
         claim_folder(out, config, data)
-        network = fit(config, data, out, quiet=quiet)
+        network = fit(network, config, data, out, quiet=quiet)
         card = describe(network, config, data, read_rows(out), best_epoch(out))
         draw_curve(read_rows(out), best_epoch(out), out / CURVE)
         return save_model(out / MODEL, network, card, config, half=half)
@@ -77,10 +80,16 @@ def train(
         lock.release()
 
 
-def fit(config: TrainConfig, data: TrainingData, out: Path, *, quiet: bool = False) -> nn.Module:
-    """Return the network with its weights of the best epoch, after whatever epochs are left."""
+def first_network(config: TrainConfig, data: TrainingData) -> nn.Module:
+    """Return the network with its first weights, drawn from the config's seed."""
     seed_first_weights(config.training.seed)
-    network = build_segmenter(config.model, len(data.bands), len(config.data.classes))
+    return build_segmenter(config.model, len(data.bands), len(config.data.classes))
+
+
+def fit(
+    network: nn.Module, config: TrainConfig, data: TrainingData, out: Path, *, quiet: bool = False
+) -> nn.Module:
+    """Return the network with its weights of the best epoch, after whatever epochs are left."""
     progress = read_progress(out / CHECKPOINTS)
     if not progress.finished:
         log = EpochLog(out, progress.epochs)

@@ -16,7 +16,7 @@ def optimizer(network: nn.Module, config: TrainingConfig) -> AdamW:
         {"params": [p for p in learned if p.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in learned if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return AdamW(groups, lr=config.learning_rate)
+    return AdamW(groups, lr=config.learning_rate, fused=True)
 
 
 def schedule(of: Optimizer, config: TrainingConfig, steps_per_epoch: int) -> LambdaLR:

@@ -1,0 +1,81 @@
+import json
+import re
+from functools import partial
+from pathlib import Path
+
+import pytest
+import yaml
+from roof_scenes import roofs, write_pair
+from typer.testing import CliRunner
+
+from geohier.cli.main import app
+from geohier.models.directory import load_model
+from geohier.models.receptive_field import measure_receptive_field
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A config beside two scenes; the working folder is another one."""
+    small = partial(measure_receptive_field, largest_px=128)
+    monkeypatch.setattr("geohier.training.fit.measure_receptive_field", small)
+    write_pair(tmp_path / "scenes" / "train", "a", *roofs(0))
+    write_pair(tmp_path / "scenes" / "val", "b", *roofs(1))
+    values = {
+        "data": {"root": "scenes", "classes": {0: "ground", 1: "roof"}},
+        "model": {"encoder": "test_resnet", "pyramid_channels": 16, "segmentation_channels": 32},
+        "chips": {"size_px": 64, "batch_size": 2, "per_epoch": 4},
+        "training": {"epochs": 2, "block_px": 64, "buffer_px": 0, "workers": 0},
+    }
+    path = tmp_path / "roofs.yaml"
+    path.write_text(yaml.safe_dump(values))
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    return path
+
+
+def test_a_config_becomes_a_model_and_the_next_step_is_named(config: Path) -> None:
+    done = runner.invoke(app, ["train", str(config), "--set", "training.seed=3"])
+    assert done.exit_code == 0, done.output
+    assert load_model("runs/roofs/model").config.training.seed == 3
+    assert "geohier predict SCENE --model runs/roofs/model" in done.stdout
+    assert re.findall(r"^epoch \d/2", done.stderr, re.MULTILINE) == ["epoch 1/2", "epoch 2/2"]
+
+    again = runner.invoke(app, ["train", str(config), "--set", "training.seed=3"])
+    assert again.exit_code == 2
+    assert "--resume" in again.stderr
+    assert len(again.stderr.splitlines()) == 1
+    resumed = runner.invoke(app, ["train", str(config), "--set", "training.seed=3", "--resume"])
+    assert resumed.exit_code == 0, resumed.output
+
+
+def test_a_quick_try_goes_through_everything_and_json_says_the_score(config: Path) -> None:
+    options = ["--fast-dev-run", "--json", "--quiet", "--half", "--out", "tried"]
+    done = runner.invoke(app, ["train", str(config), *options])
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)
+    assert said["model"] == "tried/model"
+    assert said["best_epoch"] == 1
+    assert set(said["choose"]) == {"mean_iou", "iou"}
+    assert done.stderr == ""
+    assert load_model("tried/model").card.trained_on["steps"] == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "says"),
+    [
+        ("model.encoder=resnet81", 2, "did you mean"),
+        ("trainig.seed=1", 2, "did you mean"),
+        ("data.root=nowhere", 3, "no such folder"),
+        ("data.classes={9: a, 8: b}", 3, "values"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line_and_leaves_no_folder(
+    config: Path, change: str, code: int, says: str
+) -> None:
+    done = runner.invoke(app, ["train", str(config), "--set", change, "--out", "run"])
+    assert done.exit_code == code, done.output
+    assert says in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not Path("run").exists()
