@@ -1,0 +1,135 @@
+"""From finished runs to the figures of docs/results/CONFIG.json."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from machine import describe_machine
+from numpy.typing import NDArray
+
+from geohier.config.schema import TrainConfig
+from geohier.evaluation.bootstrap import BLOCK_PX, Range, bootstrap, paired_difference
+from geohier.models.directory import LoadedModel
+from geohier.studies.evaluate import Evaluation
+
+LATE = 0.1
+"""A run whose best epoch lies in this last share of its epochs was still rising."""
+
+type Json = dict[str, Any]
+
+
+def of_run(
+    seed: int,
+    config: TrainConfig,
+    rows: Sequence[Mapping[str, float]],
+    model: LoadedModel,
+    found: Evaluation,
+) -> Json:
+    """Return what became of one run: its course, its model, its scores, its blocks."""
+    best = int(model.card.trained_on["best_epoch"])  # type: ignore[call-overload]
+    epochs = len(rows)
+    return {
+        "seed": seed,
+        "encoder": config.model.encoder,
+        "downsample": config.model.downsample,
+        "config_sha256": model.card.trained_on["config_sha256"],
+        "model_sha256": model.sha256,
+        "parameters": sum(one.numel() for one in model.module.parameters()),
+        "margins_px": {str(share): px for share, px in model.card.margins_px.items()},
+        "tile_dependent": model.card.tile_dependent,
+        "epochs": epochs,
+        "best_epoch": best,
+        "still_rising": best > (1 - LATE) * epochs,
+        "steps": int(sum(row["steps"] for row in rows)),
+        "megapixels": round(sum(row["mpx_per_s"] * row["seconds"] for row in rows), 1),
+        "seconds": round(sum(row["seconds"] for row in rows)),
+        "choose_mean_iou": model.card.scores["choose"]["mean_iou"],  # type: ignore[index]
+        "machine": describe_machine(),
+        "val": found.to_json(),
+        "blocks": {name: counts.tolist() for name, counts in found.blocks.items()},
+    }
+
+
+def of_config(name: str, done: Mapping[str, Sequence[Json]]) -> Json:
+    """Return the figures of all finished runs of a config, by decoder."""
+    first = next(iter(done.values()))[0]
+    names = [*first["val"]["classes"], "macro"]
+    return {
+        "config": name,
+        "encoder": first["encoder"],
+        "downsample": first["downsample"],
+        "classes": first["val"]["classes"],
+        "scenes": list(first["blocks"]),
+        "block_px": BLOCK_PX,
+        "machine": first["machine"],
+        "decoders": {decoder: _of_decoder(runs, names) for decoder, runs in done.items()},
+        "difference": _difference(done, names),
+    }
+
+
+def _of_decoder(runs: Sequence[Json], names: Sequence[str]) -> Json:
+    """Return the figures of one decoder: each seed, their mean and their spread."""
+    blocks = np.stack([_blocks(run) for run in runs])  # (R, N, K, K)
+    spread = {
+        score: {name: _spread([_pooled(run, score, name) for run in runs]) for name in names}
+        for score in ("iou", "f1")
+    }
+    accuracies = [run["val"]["pooled"]["accuracy"] for run in runs]
+    return {
+        "runs": [
+            {key: value for key, value in run.items() if key not in ("blocks", "machine")}
+            for run in runs
+        ],
+        **spread,
+        "accuracy": _spread(accuracies),
+        "iou_range_95": _ranges(bootstrap(blocks), names),
+    }
+
+
+def _difference(done: Mapping[str, Sequence[Json]], names: Sequence[str]) -> Json | None:
+    """Return what the first decoder gains over the second, of the seeds that both have."""
+    if len(done) != 2:
+        return None
+    (first, ours), (second, theirs) = done.items()
+    seeds = sorted({run["seed"] for run in ours} & {run["seed"] for run in theirs})
+    if not seeds:
+        return None
+    one, other = (
+        np.stack([_blocks(run) for run in runs if run["seed"] in seeds]) for runs in (ours, theirs)
+    )
+    return {
+        "of": f"{first} - {second}",
+        "seeds": seeds,
+        "iou": _ranges(paired_difference(one, other), names),
+    }
+
+
+def _blocks(run: Json) -> NDArray[np.int64]:
+    """Return confusion counts `(N, K, K)` of the blocks of all scenes, in their order."""
+    return np.concatenate([np.array(counts, np.int64) for counts in run["blocks"].values()])
+
+
+def _pooled(run: Json, score: str, name: str) -> float | None:
+    pooled = run["val"]["pooled"]
+    found = pooled[f"macro_{score}"] if name == "macro" else pooled["classes"][name][score]
+    return None if found is None else float(found)
+
+
+def _spread(values: Sequence[float | None]) -> Json:
+    """Return mean, lowest and highest of what the seeds gave; None where a seed has no score."""
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return {"mean": None, "low": None, "high": None, "seeds": len(values)}
+    mean = round(float(np.mean(known)), 6)
+    return {"mean": mean, "low": min(known), "high": max(known), "seeds": len(known)}
+
+
+def _ranges(ranges: Sequence[Range], names: Sequence[str]) -> Json:
+    return {
+        name: {key: _plain(getattr(one, key)) for key in ("value", "low", "high")} | {"n": one.n}
+        for name, one in zip(names, ranges, strict=True)
+    }
+
+
+def _plain(value: float) -> float | None:
+    return None if np.isnan(value) else round(value, 6)
