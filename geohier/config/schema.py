@@ -93,8 +93,8 @@ class ModelConfig(Section):
     encoder: str = "resnet18"
     """Name of the encoder in timm, trained from scratch."""
     downsample: Literal[1, 2, 4] = 1
-    """The network reads means over squares of this many pixels a side, and its scores are enlarged
-    again: a quarter of the work at 2, where objects span many pixels. Strides grow with it."""
+    """The network works on pixels this many times as large: chips are drawn at this multiple of
+    data.gsd_m; in prediction the image is averaged over squares and the scores are enlarged."""
     encoder_depth: Annotated[int, Field(ge=3, le=5)] = 5
     """Halvings of the image in the encoder: the coarsest stride is 2 ** depth pixels. The four
     levels of an fpn have strides of 4 to 32 px at depth 5, 2 to 16 px at depth 4."""
@@ -110,7 +110,7 @@ class ChipsConfig(Section):
     """The samples of a training run: squares cut at random positions."""
 
     size_px: Annotated[int, Field(ge=32, multiple_of=32)] = 512
-    """Side of a chip in pixels at data.gsd_m, a multiple of 32."""
+    """Side of a chip in the network's pixels (data.gsd_m x model.downsample), a multiple of 32."""
     batch_size: PositiveInt = 8
     """Chips per training step."""
     per_epoch: PositiveInt | None = None

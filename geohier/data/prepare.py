@@ -139,17 +139,19 @@ def _fields(
     splits = block_split(
         blocks, share=training.choose_share, buffer_px=training.buffer_px, seed=training.seed
     )
-    fit = tuple(_field(one, splits[one.scene.id].fit, config.data) for one in scenes)
-    choose = tuple(_field(one, splits[one.scene.id].choose, config.data) for one in scenes)
+    fit = tuple(_field(one, splits[one.scene.id].fit, config) for one in scenes)
+    choose = tuple(_field(one, splits[one.scene.id].choose, config) for one in scenes)
     return fit, choose
 
 
-def _field(one: LabelledPixels, parts: tuple[Window, ...], config: DataConfig) -> Field:
+def _field(one: LabelledPixels, parts: tuple[Window, ...], config: TrainConfig) -> Field:
+    down, right = scene_step(one, config.data.gsd_m)
+    coarser = config.model.downsample
     return Field(
         height=one.shape[0],
         width=one.shape[1],
         parts=parts,
-        step=scene_step(one, config.gsd_m),
+        step=(coarser * down, coarser * right),
     )
 
 

@@ -12,6 +12,7 @@ import torch
 from geohier.errors import InputError
 from geohier.inference.job import Job
 from geohier.inference.options import PredictOptions
+from geohier.raster.layers import LABEL_VALUES_TAG
 
 HEAD_BYTES = 64 << 10
 CHOICES_THAT_DECIDE = (
@@ -64,7 +65,7 @@ def content_tags(job: Job) -> dict[str, str]:
         "geohier_options_sha256": _hash(_deciding(job.options)),
         "geohier_tiles": f"size {grid.size}, overlap {grid.overlap}, margin {grid.margin}",
         "geohier_precision": job.plan.precision,
-        "geohier_label_values": json.dumps(values),
+        LABEL_VALUES_TAG: json.dumps(values),
     }
 
 

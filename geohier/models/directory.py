@@ -64,7 +64,7 @@ def save_model(
 
     Args:
         folder: the directory to make; its parent is made too.
-        module: a network of `build_segmenter` for this config.
+        module: a network of `at_image_resolution` for this config.
         card: its card.
         config: the config that it was trained with.
         half: store convolution weights as float16, in half the space.
@@ -246,13 +246,17 @@ def _read_weights(data: bytes, path: Path) -> dict[str, Tensor]:
 
 
 def _build(config: TrainConfig, card: ModelCard, folder: Path) -> nn.Module:
-    from geohier.models.segmentation import build_segmenter  # brings timm: seconds
+    from geohier.models.segmentation import (  # brings timm: seconds
+        at_image_resolution,
+        build_segmenter,
+    )
 
     try:
         with torch.random.fork_rng(devices=[]):  # first weights are drawn, then replaced
-            return build_segmenter(config.model, len(card.bands), len(card.classes))
+            network = build_segmenter(config.model, len(card.bands), len(card.classes))
     except ConfigError as error:
         raise ModelError(f"{folder / CONFIG}: {error}") from error
+    return at_image_resolution(network, config.model)
 
 
 def _fill(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:

@@ -15,6 +15,9 @@ def build_segmenter(config: ModelConfig, bands: int, classes: int) -> nn.Module:
     Every group normalisation is replaced by batch normalisation: in prediction its statistics are
     fixed, so the answer at a pixel does not depend on the rest of the tile.
 
+    This is what trains, on chips at the network's own resolution; `at_image_resolution` makes it
+    what predicts.
+
     Shape:
         - image: `(B, bands, H, W)`, normalised, sides divisible by the coarsest stride
         - logits: `(B, classes, H, W)`
@@ -42,7 +45,11 @@ def build_segmenter(config: ModelConfig, bands: int, classes: int) -> nn.Module:
             f"model.encoder: {config.encoder} has levels of strides {strides} px at depth "
             f"{config.encoder_depth}, an fpn needs {backbone.FPN_LEVELS}: use encoder_depth 5"
         )
-    network = fix_statistics(network)
+    return fix_statistics(network)
+
+
+def at_image_resolution(network: nn.Module, config: ModelConfig) -> nn.Module:
+    """Return what predicts: a network that works on coarser pixels, made to fit the image's own."""
     return Downsampled(network, config.downsample) if config.downsample > 1 else network
 
 
@@ -58,7 +65,7 @@ class Downsampled(nn.Module):
     """A network that looks at a coarser image: means over squares of `factor` pixels a side.
 
     Where objects span many pixels, their shape survives this and the work shrinks by the square of
-    the factor. The scores are enlarged bilinearly, which suits edges better than their labels would.
+    the factor. Scores are enlarged bilinearly, which draws edges finer than enlarged labels would.
 
     Args:
         network: gives scores `(B, K, h, w)` for an image `(B, C, h, w)`.
@@ -94,7 +101,4 @@ def fix_statistics(network: nn.Module) -> nn.Module:
 
 def level_ladder(network: nn.Module, bands: int) -> LevelLadder:
     """Return the levels that a network of `build_segmenter` for so many bands merges."""
-    if isinstance(network, Downsampled):
-        inner = backbone.level_strides(network.network, bands)
-        return LevelLadder(strides=tuple(network.factor * stride for stride in inner))
     return LevelLadder(strides=backbone.level_strides(network, bands))

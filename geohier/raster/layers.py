@@ -16,6 +16,9 @@ from geohier.errors import ConfigError
 STEPS = 250
 """Steps from 0.0 to 1.0 in a continuous layer."""
 
+LABEL_VALUES_TAG = "geohier_label_values"
+"""Tag of a class raster: for each class, the values that stand for it in the training masks."""
+
 PALETTE = (
     "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7",
     "#882255", "#44aa99", "#999933", "#332288", "#ddcc77", "#aa4499", "#117733", "#88ccee",

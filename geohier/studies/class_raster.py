@@ -16,7 +16,8 @@ from geohier.geo.window import Window
 from geohier.models.card import ClassLabel
 from geohier.raster.access import open_dataset, raster_io
 from geohier.raster.files import shown
-from geohier.raster.layers import labels_layer
+from geohier.raster.layers import LABEL_VALUES_TAG, labels_layer
+from geohier.raster.vrt import CLASSES_TAG
 from geohier.studies.legend import UNLABELLED
 
 INTEGERS = ("uint8", "int8", "uint16", "int16", "int32")
@@ -78,13 +79,13 @@ def grid_of(dataset: rasterio.DatasetReader) -> GeoBox:
 
 
 def classes_of(dataset: rasterio.DatasetReader, path: Path) -> tuple[ClassLabel, ...]:
-    """Return the classes that a raster names in its `classification:classes` tag, if it does.
+    """Return the classes that a raster names in its tags, with their label values, if it does.
 
     Raises:
         InputError: the tag makes no sense.
     """
-    text = dataset.tags(ns="classification").get("classes")
-    text = text or dataset.tags().get("classification:classes")
+    tags = dataset.tags()
+    text = tags.get(CLASSES_TAG)
     if text is None:
         return ()
     try:
@@ -95,11 +96,14 @@ def classes_of(dataset: rasterio.DatasetReader, path: Path) -> tuple[ClassLabel,
         colors = [f"#{entry['color_hint']}" if "color_hint" in entry else None for entry in entries]
         names = [str(entry["name"]) for entry in entries]
         filled = labels_layer(names, colors).class_colors or ()
+        values = json.loads(tags.get(LABEL_VALUES_TAG, "[]")) or [[] for _ in names]
+        labels = [
+            ClassLabel(name=name, color=color, label_values=tuple(map(int, numbers)))
+            for name, color, numbers in zip(names, filled, values, strict=True)
+        ]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(f"{shown(path)}: its classes cannot be read: {error}") from error
-    return tuple(
-        ClassLabel(name=name, color=color) for name, color in zip(names, filled, strict=True)
-    )
+    return tuple(labels)
 
 
 def common_classes(

@@ -12,7 +12,7 @@ from geohier.models.backbone import encoder_name_in_smp
 from geohier.models.card import ClassLabel, ModelCard
 from geohier.models.directory import save_model
 from geohier.models.receptive_field import measure_receptive_field
-from geohier.models.segmentation import build_segmenter, level_ladder
+from geohier.models.segmentation import at_image_resolution, build_segmenter, level_ladder
 from geohier.raster.durable import writing
 from geohier.raster.lock import OutputLock
 from geohier.training.checkpoint import KeepBestAndLast, best_weights, read_progress
@@ -75,7 +75,8 @@ def train(
         network = fit(network, config, data, out, quiet=quiet)
         card = describe(network, config, data, read_rows(out), best_epoch(out))
         draw_curve(read_rows(out), best_epoch(out), out / CURVE)
-        return save_model(out / MODEL, network, card, config, half=half)
+        predicting = at_image_resolution(network, config.model)
+        return save_model(out / MODEL, predicting, card, config, half=half)
     finally:
         lock.release()
 
@@ -109,7 +110,11 @@ def best_epoch(out: Path) -> int:
 def describe(
     network: nn.Module, config: TrainConfig, data: TrainingData, rows: list[Row], best: int
 ) -> ModelCard:
-    """Return the card of a network that was fitted; its receptive field is measured here."""
+    """Return the card of a network that was fitted; its receptive field is measured here.
+
+    The card counts in pixels of the image, of which the network's may be a multiple.
+    """
+    larger = config.model.downsample
     ladder = level_ladder(network, len(data.bands))
     chips = choose_chips(data, config)
     field = measure_receptive_field(
@@ -125,11 +130,11 @@ def describe(
             ClassLabel(name=one.name, color=one.color, label_values=one.values)
             for one in config.data.classes
         ),
-        stride=ladder.coarsest,
-        strides=ladder.strides,
-        gsd_m=data.gsd_m,
-        tile_size_px=config.chips.size_px,
-        margins_px=field.margins_px,
+        stride=larger * ladder.coarsest,
+        strides=tuple(larger * stride for stride in ladder.strides),
+        gsd_m=None if data.gsd_m is None else (data.gsd_m[0] / larger, data.gsd_m[1] / larger),
+        tile_size_px=larger * config.chips.size_px,
+        margins_px={share: larger * radius for share, radius in field.margins_px.items()},
         tile_dependent=field.tile_dependent,
         trained_on=_trained_on(config, data, rows, best),
         scores={"choose": _scores(config, rows[best - 1])},

@@ -27,7 +27,7 @@ def maps(write_scene: Write, tmp_path: Path) -> Path:
     for name, found, true in (("a", [0, 1, 1, 1], [0, 0, 1, 255]), ("b", [0] * 4, [0] * 4)):
         path = write_scene(np.array([[found]], "uint8"), f"out/{name}.tif", nodata=255)
         with rasterio.open(path, "r+") as file:
-            file.update_tags(ns="classification", classes=classes)
+            file.update_tags(classification_classes=classes)
         write_scene(np.array([[true]], "uint8"), f"masks/{name}.tif")
     return tmp_path
 

@@ -4,7 +4,7 @@ from torch import nn
 
 from geohier.config.schema import ModelConfig
 from geohier.errors import ConfigError
-from geohier.models.segmentation import build_segmenter, level_ladder
+from geohier.models.segmentation import at_image_resolution, build_segmenter, level_ladder
 
 
 @pytest.mark.parametrize("bands", [1, 3, 7])
@@ -27,23 +27,24 @@ def test_every_pixel_gets_one_score_per_class_at_any_depth(
     assert level_ladder(network, bands).strides == strides
 
 
-@pytest.mark.parametrize("decoder", ["fpn", "unet"])
-def test_a_downsampled_network_sees_means_and_has_larger_strides(decoder: str) -> None:
-    torch.manual_seed(0)
-    plain = build_segmenter(ModelConfig(encoder="test_resnet", decoder=decoder), 2, 3).eval()
-    config = ModelConfig(encoder="test_resnet", decoder=decoder, downsample=2)
-    network = build_segmenter(config, 2, 3).eval()
-    network.get_submodule("network").load_state_dict(plain.state_dict())
+def test_a_coarser_network_reads_means_and_enlarges_its_scores() -> None:
+    config = ModelConfig(encoder="test_resnet", downsample=2)
+    plain = build_segmenter(config, 2, 3).eval()
     small = torch.rand(1, 2, 64, 64)
     image = small.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    image[:, :, ::2] += 0.1
+    image[:, :, 1::2] -= 0.1
 
-    scores = network(image)
+    scores = at_image_resolution(plain, config)(image)
 
-    assert scores.shape == (1, 3, 128, 128)
     enlarged = torch.nn.functional.interpolate(plain(small), scale_factor=2, mode="bilinear")
     torch.testing.assert_close(scores, enlarged)
-    inner = level_ladder(plain, 2).strides
-    assert level_ladder(network, 2).strides == tuple(2 * stride for stride in inner)
+
+
+def test_a_network_at_the_image_s_resolution_stays_as_it_is() -> None:
+    config = ModelConfig(encoder="test_resnet")
+    plain = build_segmenter(config, 2, 3)
+    assert at_image_resolution(plain, config) is plain
 
 
 def test_no_layer_normalises_over_the_tile() -> None:

@@ -30,7 +30,7 @@ def write_classes(write_scene: WriteScene) -> WriteClasses:
         entries.append({"value": 255, "name": "nodata", "nodata": True})
         with rasterio.open(path, "r+") as file:
             if classes:
-                file.update_tags(ns="classification", classes=json.dumps(entries))
+                file.update_tags(classification_classes=json.dumps(entries))
         return path
 
     return write
