@@ -18,7 +18,7 @@ from geohier.data.chips import ChipDataset
 from geohier.efficiency.precision import choose_device, choose_precision
 from geohier.training.checkpoint import LAST, KeepBestAndLast
 from geohier.training.ema import AveragedWeights
-from geohier.training.loader import batches
+from geohier.training.loader import batches, plain_worker_errors
 from geohier.training.task import SegmentationTask
 
 
@@ -47,7 +47,7 @@ def run_epochs(
     decay = config.training.ema_decay
     averaging = [AveragedWeights(decay)] if decay > 0 else []
     callbacks = [_NextEpoch(fit), *averaging, *watchers, keep]
-    with _quiet_lightning(), _interruptible(callbacks):
+    with _quiet_lightning(), _interruptible(callbacks), plain_worker_errors():
         _trainer(config, callbacks).fit(
             task,
             chips,
