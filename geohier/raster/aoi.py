@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import shapely
@@ -13,6 +12,7 @@ from shapely.geometry.base import BaseGeometry
 
 from geohier.errors import InputError
 from geohier.geo.window import Window
+from geohier.raster.outlines import read_features
 
 
 @dataclass(frozen=True)
@@ -60,27 +60,15 @@ def read_area(path: Path, geobox: GeoBox, *, layer: str | None = None) -> AreaOf
     Raises:
         InputError: the file cannot be read, holds no polygon, has no CRS, or lies elsewhere.
     """
-    frame = _read_frame(path, layer)
-    polygons = frame[frame.geometry.notna() & frame.geom_type.isin(["Polygon", "MultiPolygon"])]
+    frame = read_features(path, layer=layer)
+    polygons = frame[frame.geom_type.isin(["Polygon", "MultiPolygon"])]
     if polygons.empty:
         raise InputError(f"{path} holds no polygon: an area of interest needs one or more")
-    if geobox.crs is None or polygons.crs is None:
-        which = path if polygons.crs is None else "the raster"
-        raise InputError(f"{which} has no CRS: the area of interest cannot be placed")
+    if geobox.crs is None:
+        raise InputError(f"the raster has no CRS: {path} cannot be placed on it")
     united = shapely.make_valid(polygons.to_crs(geobox.crs.to_wkt()).union_all())
     area = AreaOfInterest(geobox=geobox, polygons=united)
     whole = Window(row_off=0, col_off=0, height=geobox.height, width=geobox.width)
     if not area.touches(whole):
         raise InputError(f"{path} lies outside the raster: check its CRS and place")
     return area
-
-
-def _read_frame(path: Path, layer: str | None) -> Any:  # noqa: ANN401 - geopandas is untyped
-    import geopandas
-
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    try:
-        return geopandas.read_file(path, layer=layer)
-    except Exception as error:
-        raise InputError(f"{path} cannot be read as a vector file: {error}") from error
