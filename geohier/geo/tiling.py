@@ -113,11 +113,16 @@ class TileGrid:
 
     def finished_rows(self, row: int) -> range:
         """Rows of the raster that become final with tile row `row`: no later tile reaches them."""
-        return _finished(row, self.rows, self.step, self.height)
+        return self._finished(row, self.rows, self.height)
 
     def finished_columns(self, column: int) -> range:
         """Columns of the raster that become final with tile column `column`."""
-        return _finished(column, self.columns, self.step, self.width)
+        return self._finished(column, self.columns, self.width)
+
+    def _finished(self, index: int, count: int, length: int) -> range:
+        """Return what one tile of an axis finishes: all before the ramp to the next tile."""
+        start = index * self.step + self.margin if index else 0
+        return range(start, length if index == count - 1 else (index + 1) * self.step + self.margin)
 
     def __len__(self) -> int:
         return self.rows * self.columns
@@ -129,10 +134,6 @@ class TileGrid:
 
 def _tiles_along(length: int, size: int, step: int) -> int:
     return 1 + max(0, math.ceil((length - size) / step))
-
-
-def _finished(index: int, count: int, step: int, length: int) -> range:
-    return range(index * step, length if index == count - 1 else (index + 1) * step)
 
 
 def reflected(start: int, stop: int, length: int) -> list[int]:

@@ -1,18 +1,19 @@
 """Blend tiles into finished strips, carrying only what the next tile still has to add to.
 
 Tiles arrive row by row, left to right. Along an axis at most two tiles meet (see `geo.tiling`), and
-their weights sum to 1 in the overlap. So a tile falls into parts, each treated once:
+their weights sum to 1 on the ramp between their margins. So a tile falls into parts, each treated
+once; its margins are not even looked at:
 
     ┌──────┬───────────────┬──────┐   head, solo: columns that are final with this tile
-    │ head │     solo      │ tail │   head: blended with what the left tile carried over
-    │      │               │      │   solo: no other tile of the row sees it
-    ├──────┴───────────────┤      │   tail: weighted and carried to the right
-    │     lower margin     │      │
-    └──────────────────────┴──────┘   lower margin: weighted and carried down
+    │ head │     solo      │ tail │   head: the ramp, blended with what the left tile carried over
+    │      │               │      │   solo: no other tile of the row has a say
+    ├──────┴───────────────┤      │   tail: the ramp to the right tile, weighted and carried
+    │      lower ramp      │      │
+    └──────────────────────┴──────┘   lower ramp: weighted and carried down
 
-Most of a tile is solo and above the lower margin: it becomes labels at once, without a softmax.
-What is carried is at most `K * overlap * width` numbers, however high the raster is. Weights depend
-on the place in the tile only; which pixels get an answer is applied once, to the finished strip.
+Most of a tile is solo and above the lower ramp: it becomes labels at once, without a softmax. What
+is carried is at most `K * ramp * width` numbers, however high the raster is. Weights depend on the
+place in the tile only; which pixels get an answer is applied once, to the finished strip.
 """
 
 from collections.abc import Iterable, Mapping
@@ -80,7 +81,7 @@ class RowBlender:
         self.reduction = reduction
         self.columns = columns if columns is not None else range(grid.columns)
         self.device = torch.device(device)
-        self.rising = rising_ramp(grid.overlap, grid.margin).to(self.device)
+        self.rising = rising_ramp(grid.ramp, margin=0).to(self.device)
         self.falling = 1 - self.rising
         self._below: dict[tuple[int, bool], Tensor] = {}
 
@@ -124,44 +125,47 @@ class RowBlender:
         }
 
     def _tail(self, tile: Tile, scores: Tensor | None) -> Tensor | None:
-        """Return what a tile carries to the right, `(K, size, overlap)`."""
+        """Return what a tile carries to the right, `(K, size, ramp)`."""
         if scores is None or tile.column == self.grid.columns - 1:
             return None
-        return scores[:, :, self.grid.step :].softmax(0).mul_(self.falling)
+        start = self.grid.finished_columns(tile.column).stop - tile.window.col_off
+        return scores[:, :, start : start + self.grid.ramp].softmax(0).mul_(self.falling)
 
     def _finish(self, tile: Tile, scores: Tensor | None, left: Tensor | None, into: Layers) -> None:
         """Write the columns that are final with a tile: first those the left tile shares."""
-        head = self.grid.overlap if tile.column > 0 else 0
-        width = len(self.grid.finished_columns(tile.column))
+        columns = self.grid.finished_columns(tile.column)
+        start, stop = (at - tile.window.col_off for at in (columns.start, columns.stop))
+        head = self.grid.ramp if tile.column > 0 else 0
         if head:
-            own = None if scores is None else scores[:, :, :head].softmax(0)
+            own = None if scores is None else scores[:, :, start : start + head].softmax(0)
             seam = _handed_over(left, own, self.rising)
             self._finish_columns(tile, slice(0, head), seam, into, blended=True)
-        solo = None if scores is None else scores[:, :, head:width]
-        self._finish_columns(tile, slice(head, width), solo, into, blended=False)
+        solo = None if scores is None else scores[:, :, start + head : stop]
+        self._finish_columns(tile, slice(head, len(columns)), solo, into, blended=False)
 
     def _finish_columns(
         self, tile: Tile, columns: slice, part: Tensor | None, into: Layers, *, blended: bool
     ) -> None:
-        """Write the rows of some columns that are final, and carry their lower margin down.
+        """Write the rows of some columns that are final, and carry their lower ramp down.
 
         `part` holds probabilities where it is `blended`, else scores of this tile alone.
         """
         soften = _unchanged if blended else _softmax
         reduce = self.reduction.of_probabilities if blended else self.reduction.of_scores
-        head = self.grid.overlap if tile.row > 0 else 0
-        height = len(self.grid.finished_rows(tile.row))
+        rows = self.grid.finished_rows(tile.row)
+        start, stop = (at - tile.window.row_off for at in (rows.start, rows.stop))
+        head = self.grid.ramp if tile.row > 0 else 0
         if head:
             above = self._below.pop((tile.column, blended), None)
-            own = None if part is None else soften(part[:, :head])
+            own = None if part is None else soften(part[:, start : start + head])
             seam = _handed_over(above, own, self.rising[:, None])
             if seam is not None:
                 _write(into, slice(0, head), columns, self.reduction.of_probabilities(seam))
         if part is None:
             return
-        _write(into, slice(head, height), columns, reduce(part[:, head:height]))
-        if tile.row < self.grid.rows - 1:
-            lower = soften(part[:, self.grid.step :]) * self.falling[:, None]
+        _write(into, slice(head, len(rows)), columns, reduce(part[:, start + head : stop]))
+        if self.grid.ramp and tile.row < self.grid.rows - 1:
+            lower = soften(part[:, stop : stop + self.grid.ramp]) * self.falling[:, None]
             self._below[tile.column, blended] = lower
 
 

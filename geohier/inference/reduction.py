@@ -4,7 +4,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from geohier.errors import ConfigError
@@ -90,15 +92,20 @@ def first_largest(scores: Tensor) -> Tensor:
 
     The same as `argmax(0)`, which walks across planes on a processor: some 40 times slower.
     """
-    if scores.is_cuda:
+    if scores.device.type != "cpu":
         return scores.argmax(0).to(torch.int32)
+    return torch.from_numpy(_first_largest(scores.numpy()))
+
+
+def _first_largest(scores: NDArray[np.floating]) -> NDArray[np.integer]:
     best = scores[0]
-    labels = torch.zeros_like(best, dtype=torch.uint8 if len(scores) <= 255 else torch.int32)
+    labels = np.zeros(best.shape, np.uint8 if len(scores) <= 255 else np.int32)
+    won, step, highest = np.empty(best.shape, np.bool_), np.empty_like(labels), np.empty_like(best)
     for k in range(1, len(scores)):
-        # classes rise, so that the last one to win has the largest number
-        won = (scores[k] > best).to(labels.dtype).mul_(k)
-        torch.maximum(labels, won, out=labels)
-        best = torch.maximum(best, scores[k])
+        np.greater(scores[k], best, out=won)
+        np.multiply(won, labels.dtype.type(k), out=step)
+        np.maximum(labels, step, out=labels)  # classes rise: the last one to win is the largest
+        best = np.maximum(best, scores[k], out=highest)
     return labels
 
 
