@@ -20,8 +20,11 @@ CUDA_BATCH = 8
 SHARE_OF_MEMORY = 0.25
 BYTES_PER_CLASS_AND_PIXEL = 4
 """Scores and probabilities are float32."""
-NETWORK_BYTES_PER_PIXEL = 1200
-"""What a network holds of a tile while it runs: measured for FPN-resnet18 (docs/results.md)."""
+NETWORK_BYTES_PER_CELL = 5600
+"""What a network holds for each cell of its finest level while it runs: FPN-resnet18 in float32 was
+seen to take 350 bytes per pixel, its finest stride is 4."""
+FINEST_STRIDE = 4
+"""Finest stride where a card says nothing about it."""
 WRITTEN_BYTES_PER_PIXEL = 0.75
 """Parts and COG together, per byte of a layer, at a compression of 4 to 1 and a third overviews."""
 
@@ -62,6 +65,9 @@ def plan_work(reader: PixelReader, card: ModelCard, options: PredictOptions) -> 
     """
     device = choose_device(options.device)
     height, width = reader.geobox.shape
+    allowed = int((options.memory_gb or _default_memory_gb()) * 2**30)
+    batch_size = options.batch_size or (CUDA_BATCH if device.type == "cuda" else 1)
+    on_host = batch_size if device.type == "cpu" else 0
     grid = choose_grid(
         card,
         height=height,
@@ -69,12 +75,16 @@ def plan_work(reader: PixelReader, card: ModelCard, options: PredictOptions) -> 
         size=options.size,
         overlap=options.overlap,
         blend=options.blend,
+        fits=lambda size: _tile_bytes(size, card, on_host) <= allowed // 2,
     )
-    batch_size = options.batch_size or (CUDA_BATCH if device.type == "cuda" else 1)
-    allowed = int((options.memory_gb or _default_memory_gb()) * 2**30)
-    fixed = _tile_bytes(grid, card, batch_size if device.type == "cpu" else 0)
+    fixed = _tile_bytes(grid.size, card, on_host)
     per_column = _bytes_per_tile_column(reader, grid, card)
-    columns = _columns_that_fit(allowed - fixed, per_column, grid)
+    columns = (allowed - fixed) // per_column
+    if columns < min(2, grid.columns):
+        raise ConfigError(
+            f"{batch_size} tiles of {grid.size} px at once need more than {allowed / 2**30:.3g} "
+            "GiB: choose a smaller --size or --batch-size, or a larger --memory-gb"
+        )
     swaths = _swaths(grid.columns, columns)
     return WorkPlan(
         grid=grid,
@@ -107,10 +117,11 @@ def _default_memory_gb() -> float:
     return SHARE_OF_MEMORY * float(psutil.virtual_memory().total) / 2**30
 
 
-def _tile_bytes(grid: TileGrid, card: ModelCard, batch_size: int) -> int:
+def _tile_bytes(size: int, card: ModelCard, batch_size: int) -> int:
+    finest = card.strides[0] if card.strides else FINEST_STRIDE
     scores = 3 * len(card.classes) * BYTES_PER_CLASS_AND_PIXEL
     pixels = 2 * len(card.bands) * 4
-    return batch_size * grid.size**2 * (NETWORK_BYTES_PER_PIXEL + scores + pixels)
+    return batch_size * size**2 * (NETWORK_BYTES_PER_CELL // finest**2 + scores + pixels)
 
 
 def _bytes_per_tile_column(reader: PixelReader, grid: TileGrid, card: ModelCard) -> int:
@@ -120,16 +131,6 @@ def _bytes_per_tile_column(reader: PixelReader, grid: TileGrid, card: ModelCard)
     carried = grid.overlap * len(card.classes) * BYTES_PER_CLASS_AND_PIXEL
     written = 3 * grid.step * len(card.classes)
     return grid.step * (band + carried + written)
-
-
-def _columns_that_fit(allowed: int, per_column: int, grid: TileGrid) -> int:
-    columns = allowed // per_column
-    if columns < min(2, grid.columns):
-        raise ConfigError(
-            f"tiles of {grid.size} px need more memory than is allowed: choose a smaller --size "
-            "or a larger --memory-gb"
-        )
-    return int(min(columns, grid.columns))
 
 
 def _swaths(columns: int, fitting: int) -> tuple[range, ...]:

@@ -6,6 +6,7 @@ field (Luo et al. 2016), measured when the model was saved. A wide margin wants 
 the redundancy, tile pixels per raster pixel, is `(size / (size - overlap)) ** 2`.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 from geohier.errors import ConfigError
@@ -15,7 +16,8 @@ from geohier.models.card import ModelCard
 type Blend = Literal["taper", "crop"]
 """How tiles meet: over a ramp, or cut at the middle of the overlap."""
 
-SIZES_PX = (512, 768, 1024, 1536, 2048)
+SIZES_PX = (512, 768, 1024, 1536, 2048, 3072, 4096)
+"""The two largest are for networks that work on coarser pixels than the image's."""
 LARGEST_REDUNDANCY = 1.6
 SHORTEST_RAMP_PX = 16
 
@@ -28,8 +30,19 @@ def choose_grid(
     size: int | None = None,
     overlap: int | None = None,
     blend: Blend = "taper",
+    fits: Callable[[int], bool] = lambda size: True,
 ) -> TileGrid:
     """Return the tiles for a raster of `height` x `width` px; what is not given follows the model.
+
+    Args:
+        card: of the model.
+        height: rows of the raster.
+        width: columns of the raster.
+        size: side of a tile; None takes the smallest one that is not too redundant, else the
+            largest one that fits.
+        overlap: pixels shared by neighbours; None takes two margins of the model and a ramp.
+        blend: how tiles meet.
+        fits: whether a tile of a size fits the memory.
 
     Raises:
         ConfigError: size or step is no multiple of the model's stride, or they do not fit.
@@ -37,7 +50,7 @@ def choose_grid(
     if blend not in {"taper", "crop"}:
         raise ConfigError(f"blend {blend!r} is not known: choose taper or crop")
     if size is None:
-        size = _choose_size(card, overlap, longest=max(height, width))
+        size = _choose_size(card, overlap, max(height, width), fits)
     if overlap is None:
         overlap = min(_wanted_overlap(card, size), _down(size // 2, card.stride))
     _check_stride(card, size, overlap)
@@ -45,10 +58,13 @@ def choose_grid(
     return TileGrid(height=height, width=width, size=size, overlap=overlap, margin=margin)
 
 
-def _choose_size(card: ModelCard, overlap: int | None, longest: int) -> int:
+def _choose_size(
+    card: ModelCard, overlap: int | None, longest: int, fits: Callable[[int], bool]
+) -> int:
     if card.tile_dependent and card.tile_size_px:
         return _up(card.tile_size_px, card.stride)
     sizes = [_up(size, card.stride) for size in SIZES_PX]
+    sizes = [size for size in sizes if fits(size)] or sizes[:1]
     for size in sizes:
         shared = _wanted_overlap(card, size) if overlap is None else overlap
         if longest <= size or _redundancy(size, shared) <= LARGEST_REDUNDANCY:

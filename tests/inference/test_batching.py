@@ -13,9 +13,7 @@ from geohier.inference.blending import RowBlender
 from geohier.inference.reduction import Reduction
 
 
-def read_rows(
-    reader: ArrayReader, grid: TileGrid, columns: range | None = None
-) -> list[TileRow]:
+def read_rows(reader: ArrayReader, grid: TileGrid, columns: range | None = None) -> list[TileRow]:
     blender = RowBlender(grid, Reduction(classes=2), columns=columns)
     rows = TileRowReader(reader, grid, columns=blender.columns, bands=len(reader.values))
     return [rows.read(row, blender.strip_window(row)) for row in range(grid.rows)]
