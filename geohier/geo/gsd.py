@@ -1,7 +1,10 @@
 """Ground sample distance: how many metres on the ground a pixel spans, in any CRS."""
 
+import math
+
 from odc.geo.geobox import GeoBox
 from pyproj import Geod, Transformer
+from pyproj.exceptions import ProjError
 
 _EARTH = Geod(ellps="WGS84")
 
@@ -10,7 +13,7 @@ def pixel_size_m(box: GeoBox) -> tuple[float, float] | None:
     """Return height and width of the pixel at the centre of a grid, in metres on the ground.
 
     Measured along the geodesic, so Web Mercator and degrees give true metres too. None where the
-    grid has no CRS.
+    grid has no CRS, or one that does not lead to a place on Earth, such as that of a plan.
 
     Example:
         >>> from affine import Affine
@@ -21,14 +24,17 @@ def pixel_size_m(box: GeoBox) -> tuple[float, float] | None:
     if box.crs is None:
         return None
     row, column = box.shape[0] / 2, box.shape[1] / 2
-    to_degrees = Transformer.from_crs(box.crs.proj, "OGC:CRS84", always_xy=True)
+    try:
+        to_degrees = Transformer.from_crs(box.crs.proj, "OGC:CRS84", always_xy=True)
+    except ProjError:
+        return None
 
     def place(down: float, right: float) -> tuple[float, float]:
         return to_degrees.transform(*(box.affine @ (column + right, row + down)))
 
     height = _EARTH.inv(*place(-0.5, 0), *place(0.5, 0))[2]
     width = _EARTH.inv(*place(0, -0.5), *place(0, 0.5))[2]
-    return height, width
+    return (height, width) if math.isfinite(height + width) else None
 
 
 def gsd_m(box: GeoBox) -> float | None:

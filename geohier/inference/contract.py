@@ -102,8 +102,11 @@ def check_gsd(source: PixelSource, card: ModelCard) -> tuple[str, ...]:
         ModelError: it is more than twice as fine or coarse as any that the model was trained on.
     """
     gsd = gsd_m(source.geobox)
-    if gsd is None or card.gsd_m is None:
-        return () if card.gsd_m is None else ("the raster has no CRS: its GSD is not known",)
+    if card.gsd_m is None:
+        return ()
+    if gsd is None:
+        crs = "no CRS" if source.geobox.crs is None else "a CRS that does not lead to the ground"
+        return (f"the raster has {crs}: its GSD is not known",)
     finest, coarsest = card.gsd_m
     if not finest / LARGEST_GSD_FACTOR <= gsd <= coarsest * LARGEST_GSD_FACTOR:
         raise ModelError(

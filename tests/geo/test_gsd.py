@@ -54,5 +54,13 @@ def test_feet_are_metres_too() -> None:
     assert gsd_m(GeoBox(SHAPE, affine, "EPSG:2263")) == pytest.approx(0.3048, rel=1e-3)
 
 
-def test_without_a_crs_nothing_is_known() -> None:
-    assert gsd_m(GeoBox(SHAPE, Affine.identity(), None)) is None
+@pytest.mark.parametrize(
+    ("affine", "crs"),
+    [
+        (Affine.identity(), None),
+        (Affine.identity(), 'LOCAL_CS["drawing board",UNIT["metre",1]]'),
+        (Affine.translation(1e9, 1e9), "EPSG:32631"),
+    ],
+)
+def test_without_a_place_on_earth_nothing_is_known(affine: Affine, crs: str | None) -> None:
+    assert gsd_m(GeoBox(SHAPE, affine, crs)) is None
