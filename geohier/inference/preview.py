@@ -13,6 +13,7 @@ from geohier.inference.batching import TileRowReader
 from geohier.inference.job import Job
 from geohier.inference.plan import seconds_per_tile
 from geohier.inference.scoring import Scorer
+from geohier.raster.grid import crs_name
 from geohier.raster.parts import required_bytes
 
 
@@ -83,12 +84,11 @@ def preview(job: Job, target: Path | None = None) -> Preview:
         precision=plan.precision,
         symmetric=job.options.symmetric,
     )
-    crs = job.source.geobox.crs
     return Preview(
         scene=job.source.name,
         height=grid.height,
         width=grid.width,
-        crs=None if crs is None else str(crs),
+        crs=crs_name(job.source.geobox),
         gsd_m=gsd,
         model_gsd_m=card.gsd_m,
         bands=dict(zip(card.bands.names, job.match.found, strict=True)),

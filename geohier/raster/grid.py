@@ -25,7 +25,8 @@ def offset_on(grid: GeoBox, box: GeoBox, path: Path, grid_path: Path) -> tuple[i
     """
     if box.crs != grid.crs:
         raise InputError(
-            f"{shown(path)} is in {_crs(box)}, but {shown(grid_path)} in {_crs(grid)}: "
+            f"{shown(path)} is in {crs_name(box) or 'no CRS'}, but {shown(grid_path)} in "
+            f"{crs_name(grid) or 'no CRS'}: "
             "bring them to one CRS (gdalwarp -t_srs)"
         )
     height, width = box.shape
@@ -50,9 +51,10 @@ def offset_on(grid: GeoBox, box: GeoBox, path: Path, grid_path: Path) -> tuple[i
     return round(row), round(column)
 
 
-def _crs(box: GeoBox) -> str:
+def crs_name(box: GeoBox) -> str | None:
+    """Return `EPSG:32631`, or the name of a CRS that has no code; None without a CRS."""
     if box.crs is None:
-        return "no CRS"
+        return None
     return f"EPSG:{box.crs.epsg}" if box.crs.epsg else str(box.crs.proj.name)
 
 

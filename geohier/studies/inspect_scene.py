@@ -14,6 +14,7 @@ from geohier.errors import RasterReadError
 from geohier.geo.gsd import gsd_m, pixel_size_m
 from geohier.raster.access import open_dataset, raster_io
 from geohier.raster.files import shown
+from geohier.raster.grid import crs_name
 from geohier.raster.source import PixelReader, PixelSource, SourceBand
 from geohier.raster.validity import sample_windows
 from geohier.studies.class_raster import classes_of
@@ -120,13 +121,6 @@ def describe_scene(path: Path | str) -> SceneReport:
             sampled_px=sampled,
             notes=(*_place_notes(box), *notes),
         )
-
-
-def crs_name(box: GeoBox) -> str | None:
-    """Return `EPSG:32631`, or the name of a CRS that has no code."""
-    if box.crs is None:
-        return None
-    return f"EPSG:{box.crs.epsg}" if box.crs.epsg else str(box.crs.proj.name)
 
 
 def _describe_file(path: Path) -> FileReport:
