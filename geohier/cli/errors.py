@@ -5,17 +5,41 @@ import signal
 import sys
 from collections.abc import Callable
 from types import FrameType
+from typing import Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
-from geohier.errors import GeohierError
+from geohier.errors import GeohierError, ResourceError
 
 INTERRUPTED = 130
 TERMINATED = 143
+UsageError: type[Any] = typer.BadParameter.__bases__[0]
 
 
 class Terminated(KeyboardInterrupt):
     """The process was asked to stop (SIGTERM)."""
+
+
+class Commands(TyperGroup):
+    """The subcommands; a mistake in what was typed is told in one line too."""
+
+    def main(self, *args: Any, **extra: Any) -> NoReturn:  # noqa: ANN401 - as typer has it
+        """Run the command that was typed, and exit."""
+        try:
+            sys.exit(super().main(*args, **extra | {"standalone_mode": False}))
+        except UsageError as error:
+            sys.exit(_show_usage(error))
+
+
+def _show_usage(error: Any) -> int:  # noqa: ANN401 - the class has moved between packages
+    message = error.format_message().rstrip(".")
+    if "\n" in message:  # the help of a command that was typed without anything
+        error.show()
+    else:
+        command = error.ctx.command_path if error.ctx else "geohier"
+        say(f"geohier: {message[0].lower()}{message[1:]}; see {command} --help")
+    return int(error.exit_code)
 
 
 def reports_errors[**P, R](command: Callable[P, R]) -> Callable[P, R]:
@@ -29,8 +53,11 @@ def reports_errors[**P, R](command: Callable[P, R]) -> Callable[P, R]:
         try:
             return command(*args, **kwargs)
         except GeohierError as error:
-            say(f"geohier: {' '.join(str(error).split())}")
+            say_error(error)
             raise typer.Exit(error.exit_code) from None
+        except MemoryError as error:
+            say(f"geohier: out of memory ({' '.join(str(error).split()) or 'no more is left'})")
+            raise typer.Exit(ResourceError.exit_code) from None
         except KeyboardInterrupt as stop:
             say("geohier: interrupted; run the same command again to go on")
             raise typer.Exit(TERMINATED if isinstance(stop, Terminated) else INTERRUPTED) from None
@@ -47,6 +74,11 @@ def stop_on_sigterm() -> None:
         raise Terminated
 
     signal.signal(signal.SIGTERM, stop)
+
+
+def say_error(error: GeohierError, about: str = "") -> None:
+    """Print an error in one line; `about` names the scene, where there are several."""
+    say(f"geohier: {about}{': ' if about else ''}{' '.join(str(error).split())}")
 
 
 def say(line: str) -> None:

@@ -8,12 +8,15 @@ import typer
 
 from geohier.cli.errors import reports_errors
 from geohier.cli.prediction_flags import PredictionFlags, takes_prediction_flags
+from geohier.errors import GeohierError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from geohier.data.scene import Scene
+    from geohier.inference.many import Assignment
     from geohier.inference.options import PredictOptions
+    from geohier.inference.predictor import Predictor
     from geohier.inference.preview import LevelPreview, Preview
 
 
@@ -44,8 +47,8 @@ def plan(
     """
     from geohier.cli.scenes import named_scenes
 
-    options = flags.predict_options()
-    print_plans(named_scenes(scenes), model, out, flags, options, as_json=as_json)
+    found = named_scenes(scenes, flags)
+    print_plans(found, model, out, flags, flags.predict_options(), as_json=as_json)
 
 
 def print_plans(
@@ -57,28 +60,54 @@ def print_plans(
     *,
     as_json: bool,
 ) -> None:
-    """Print the plan of each scene."""
-    from geohier.inference.many import assign, prepared
+    """Print the plan of each scene, or why it cannot be predicted; exit as `predict` would."""
+    from geohier.inference.job import check_options
+    from geohier.inference.many import assign, exit_code_of
     from geohier.inference.predictor import as_predictor
-    from geohier.inference.preview import preview
 
-    work = assign(scenes, out or Path("map.tif"), mosaic=flags.mosaic, **flags.open_options())
-    for assignment in work[:1]:
-        assignment.open().__exit__()
+    work = assign(scenes, out or Path(), mosaic=flags.mosaic, **flags.open_options())
     predictor = as_predictor(model)
-    previews = []
-    for assignment in work:
-        job = prepared(assignment, predictor, options)
-        with job.source:
-            previews.append(preview(job, assignment.target if out else None))
+    check_options(options, predictor.card)
+    plans = [_plan_one(one, predictor, options, out) for one in work]
+    errors = [plan for plan in plans if isinstance(plan, GeohierError)]
+    if errors and len(plans) == 1:
+        raise errors[0]
+    named = zip(work, plans, strict=True)
     if as_json:
-        rows = [one.as_dict() for one in previews]
+        rows = [_as_dict(one.name, plan) for one, plan in named]
         typer.echo(json.dumps(rows[0] if len(rows) == 1 else rows, indent=2))
     else:
-        typer.echo("\n\n".join(_text(one) for one in previews))
+        typer.echo("\n\n".join(_text(one.name, plan) for one, plan in named))
+    raise typer.Exit(exit_code_of(errors, len(plans)))
 
 
-def _text(one: "Preview") -> str:
+def _plan_one(
+    assignment: "Assignment", predictor: "Predictor", options: "PredictOptions", out: Path | None
+) -> "Preview | GeohierError":
+    from geohier.inference.many import prepared
+    from geohier.inference.preview import preview
+
+    try:
+        job = prepared(assignment, predictor, options)
+        with job.source:
+            return preview(job, None if out is None else assignment.target)
+    except GeohierError as error:
+        return error
+
+
+def _as_dict(name: str, plan: "Preview | GeohierError") -> dict[str, object]:
+    if isinstance(plan, GeohierError):
+        return {"scene": name, "error": str(plan), "exit_code": plan.exit_code}
+    return plan.as_dict()
+
+
+def _text(name: str, plan: "Preview | GeohierError") -> str:
+    if isinstance(plan, GeohierError):
+        return f"{'scene':<11} {name}\n{'failed':<11} {' '.join(str(plan).split())}"
+    return "\n".join(_lines(plan))
+
+
+def _lines(one: "Preview") -> "Iterator[str]":
     gsd = "not known" if one.gsd_m is None else f"{one.gsd_m:.3g} m"
     trained = (
         ""
@@ -101,10 +130,10 @@ def _text(one: "Preview") -> str:
         "time": f"about {one.seconds:.0f} s",
         "writes": ", ".join(one.layers),
     }
-    lines = [f"{name:<11} {value}" for name, value in rows.items()]
-    lines += [f"{'level ' + str(at):<11} {_level(level)}" for at, level in enumerate(one.levels)]
-    lines += [f"{'note':<11} {note}" for note in one.notes]
-    return "\n".join(lines)
+    yield from (f"{name:<11} {value}" for name, value in rows.items())
+    for at, level in enumerate(one.levels):
+        yield f"{f'level {at}':<11} {_level(level)}"
+    yield from (f"{'note':<11} {note}" for note in one.notes)
 
 
 def _level(level: "LevelPreview") -> str:

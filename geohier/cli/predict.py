@@ -1,20 +1,23 @@
 """`geohier predict`: scenes and a model to maps."""
 
 import json
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from geohier.cli.errors import reports_errors, say
+from geohier.cli.errors import reports_errors, say, say_error
 from geohier.cli.prediction_flags import PredictionFlags, parse_pairs, takes_prediction_flags
 from geohier.cli.progress import megapixels_per_second, pixel_progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from geohier.inference.job import Job
     from geohier.inference.many import Outcome
+    from geohier.inference.pipeline import Progress
 
 
 @reports_errors
@@ -69,6 +72,9 @@ def predict(
 
       geohier predict scenes/ --model model --out maps/ --confidence
     """
+    from geohier.cli.scenes import named_scenes
+
+    found = named_scenes(scenes, flags)
     options = replace(
         flags.predict_options(),
         creation=parse_pairs("--co", creation),
@@ -76,9 +82,6 @@ def predict(
         overwrite=overwrite,
         strict=strict,
     )
-    from geohier.cli.scenes import named_scenes
-
-    found = named_scenes(scenes)
     if dry_run:
         from geohier.cli.plan import print_plans
 
@@ -87,27 +90,29 @@ def predict(
     from geohier.inference.many import assign, exit_code, predict_all
     from geohier.inference.predictor import as_predictor
 
-    work = assign(found, out, mosaic=flags.mosaic, **flags.open_options())
-    for assignment in work[:1]:
-        assignment.open().__exit__()  # a scene that cannot be opened is told before the model loads
     outcomes = predict_all(
-        work,
+        assign(found, out, mosaic=flags.mosaic, **flags.open_options()),
         as_predictor(model),
         options,
-        on_scene=(lambda name: None) if quiet else pixel_progress,
+        watch=(lambda job: nullcontext()) if quiet else _say_notes_and_progress,
     )
-    _report(outcomes, as_json=as_json, quiet=quiet)
+    _report(outcomes, as_json=as_json)
     raise typer.Exit(exit_code(outcomes))
 
 
-def _report(outcomes: "Sequence[Outcome]", *, as_json: bool, quiet: bool) -> None:
-    if not quiet:
-        for outcome in outcomes:
-            for note in outcome.prediction.notes if outcome.prediction else ():
-                say(f"{outcome.assignment.name}: {note}")
+def _say_notes_and_progress(job: "Job") -> AbstractContextManager["Progress"]:
+    for note in job.notes:
+        say(f"{job.source.name}: {note}")
+    return pixel_progress(job.source.name)
+
+
+def _report(outcomes: "Sequence[Outcome]", *, as_json: bool) -> None:
     if as_json:
         rows = [_as_dict(outcome) for outcome in outcomes]
         typer.echo(json.dumps(rows[0] if len(rows) == 1 else rows, indent=2))
+        for outcome in outcomes:
+            if outcome.error is not None:
+                say_error(outcome.error, outcome.assignment.name if len(rows) > 1 else "")
     elif len(outcomes) == 1:
         _report_one(outcomes[0])
     else:
@@ -129,7 +134,7 @@ def _report_table(outcomes: "Sequence[Outcome]") -> None:
 def _what_happened(outcome: "Outcome") -> str:
     prediction = outcome.prediction
     if prediction is None:
-        return f"failed: {outcome.error}"
+        return f"failed: {' '.join(str(outcome.error).split())}"
     grid = prediction.plan.grid
     size = f"{grid.height} x {grid.width} px"
     if prediction.up_to_date:
@@ -138,16 +143,19 @@ def _what_happened(outcome: "Outcome") -> str:
     text = f"{size} from {len(grid)} tiles in {prediction.seconds:.1f} s ({rate})"
     lost = len(prediction.run.failures)
     if lost:
+        blocks = "1 block" if lost == 1 else f"{lost} blocks"
         record = f"{outcome.assignment.target.name}.run.json"
-        text += f"; {lost} blocks could not be read and are nodata, see {record}"
+        text += f"; {blocks} could not be read and became nodata, see {record}"
     return text
 
 
 def _as_dict(outcome: "Outcome") -> dict[str, object]:
     row: dict[str, object] = {"scene": outcome.assignment.name}
     prediction = outcome.prediction
-    if prediction is None:
-        return row | {"status": "failed", "error": str(outcome.error)}
+    if outcome.error is not None:
+        code = outcome.error.exit_code
+        return row | {"status": "failed", "error": str(outcome.error), "exit_code": code}
+    assert prediction is not None
     return row | {
         "status": "up to date" if prediction.up_to_date else "written",
         "outputs": {name: str(path) for name, path in prediction.run.outputs.items()},

@@ -125,7 +125,9 @@ class PredictionFlags:
             show_default="a quarter of the machine's",
         ),
     ] = None
-    max_pixels: Annotated[int | None, typer.Option(help="Refuse scenes with more pixels.")] = None
+    max_pixels: Annotated[
+        int | None, typer.Option(min=1, help="Refuse scenes with more pixels.")
+    ] = None
     allow_remote: Annotated[
         bool, typer.Option("--allow-remote", help="Let scenes be URLs or /vsi paths.")
     ] = False
@@ -164,7 +166,7 @@ class PredictionFlags:
             device=self.device,
             precision=self.precision.value,
             symmetric=self.tta is Tta.D4,
-            bands=tuple(self.bands.split(",")) if self.bands else None,
+            bands=None if self.bands is None else parse_list(self.bands),
             valid=self.valid.value,
             alpha=self.alpha.value,
             force_scale=self.force_scale,
@@ -226,6 +228,16 @@ def parse_thresholds(pairs: Sequence[str] | None) -> dict[str, float]:
         except ValueError:
             raise ConfigError(f"--threshold {name}={value}: {value!r} is not a number") from None
     return parsed
+
+
+def parse_list(text: str) -> tuple[str, ...]:
+    """Return the entries of a list with commas.
+
+    Example:
+        >>> parse_list("nir, 2,1")
+        ('nir', '2', '1')
+    """
+    return tuple(entry.strip() for entry in text.split(","))
 
 
 def parse_batch_size(text: str) -> int | None:

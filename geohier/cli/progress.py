@@ -2,26 +2,32 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 from geohier.cli.errors import say
 
 LINES_PER_SCENE = 10
-"""Where stderr is no terminal, a line is printed for each tenth of the work."""
+SECONDS_PER_LINE = 5
+"""Where stderr is no terminal, a line is printed for each tenth of the work, but no more often."""
+
+type Progress = Callable[[int, int], None]
+"""Called with the pixels that are done and those there are, first before any work."""
 
 
-def pixel_progress(name: str) -> Callable[[int, int], None]:
-    """Return a function that shows the pixels done of a scene: a bar, or lines in a log."""
-    if sys.stderr.isatty():
-        return _bar(name)
-    return _lines(name)
+def pixel_progress(name: str) -> AbstractContextManager[Progress]:
+    """Show the pixels done of a scene while the context lasts: a bar, or lines in a log."""
+    return _bar(name) if sys.stderr.isatty() else _lines(name)
 
 
-def _bar(name: str) -> Callable[[int, int], None]:
+@contextmanager
+def _bar(name: str) -> Iterator[Progress]:
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.markup import escape
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
 
-    bar = Progress(
+    bar = Bar(
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f}%  {task.fields[rate]}"),
@@ -29,41 +35,48 @@ def _bar(name: str) -> Callable[[int, int], None]:
         console=Console(stderr=True),
         transient=True,
     )
-    task = bar.add_task(name, total=None, rate="")
-    started = time.perf_counter()
-    first: int | None = None
+    task = bar.add_task(escape(name), total=None, rate="")
+    pace = _Pace()
 
     def show(done: int, total: int) -> None:
-        nonlocal first
-        if first is None:
-            first = done
-            bar.start()
-        rate = megapixels_per_second(done - first, time.perf_counter() - started)
-        bar.update(task, completed=done, total=total, rate=rate)
-        if done >= total:
-            bar.stop()
+        bar.update(task, completed=done, total=total, rate=pace.rate(done))
 
-    return show
+    with bar:
+        yield show
 
 
-def _lines(name: str) -> Callable[[int, int], None]:
-    started = time.perf_counter()
-    first: int | None = None
-    shown = 0
+@contextmanager
+def _lines(name: str) -> Iterator[Progress]:
+    pace = _Pace()
+    shown, last = 0, time.perf_counter()
 
     def show(done: int, total: int) -> None:
-        nonlocal first, shown
-        first = done if first is None else first
+        nonlocal shown, last
+        rate = pace.rate(done)
         tenth = LINES_PER_SCENE * done // total
-        if tenth <= shown:
+        if tenth <= shown or time.perf_counter() < last + SECONDS_PER_LINE:
             return
-        shown = tenth
-        seconds = time.perf_counter() - started
-        rest = (total - done) * seconds / max(done - first, 1)
-        rate = megapixels_per_second(done - first, seconds)
-        say(f"{name}: {done / total:.0%}, {rate}, {rest:.0f} s left")
+        shown, last = tenth, time.perf_counter()
+        say(f"{name}: {done / total:.0%}, {rate}, {pace.seconds_for(total - done):.0f} s left")
 
-    return show
+    yield show
+
+
+class _Pace:
+    """How fast the work of this process goes on; what an earlier one did does not count."""
+
+    def __init__(self) -> None:
+        self.started = time.perf_counter()
+        self.first: int | None = None
+        self.done = 0
+
+    def rate(self, done: int) -> str:
+        self.first = done if self.first is None else self.first
+        self.done = done - self.first
+        return megapixels_per_second(self.done, time.perf_counter() - self.started)
+
+    def seconds_for(self, pixels: int) -> float:
+        return pixels * (time.perf_counter() - self.started) / max(self.done, 1)
 
 
 def megapixels_per_second(pixels: int, seconds: float) -> str:

@@ -12,6 +12,7 @@ import torch
 from geohier.errors import InputError
 from geohier.inference.job import Job
 from geohier.inference.options import PredictOptions
+from geohier.raster.files import is_remote
 from geohier.raster.layers import LABEL_VALUES_TAG
 
 HEAD_BYTES = 64 << 10
@@ -27,18 +28,18 @@ CHOICES_THAT_DECIDE = (
 """Options of which another value would be another run; tiles, bands and layers stand beside."""
 
 
-def fingerprint(job: Job, inputs: Sequence[Mapping[str, object]]) -> dict[str, object]:
+def fingerprint(job: Job, inputs: Mapping[str, object]) -> dict[str, object]:
     """Return what decides the result: equal fingerprints give equal bytes.
 
     Args:
         job: the prediction.
-        inputs: `file_identity` of each of the scene's files.
+        inputs: `identities` of the scene's files.
     """
     grid = job.plan.grid
     return {
         "model_sha256": job.predictor.sha256,
-        "inputs": list(inputs),
-        "area_of_interest": job.options.aoi and file_identity(job.options.aoi),
+        "inputs": dict(inputs),
+        "area_of_interest": identities([job.options.aoi]) if job.options.aoi else None,
         "bands": list(job.match.indexes),
         "tiles": {"size": grid.size, "overlap": grid.overlap, "margin": grid.margin},
         "options": _deciding(job.options),
@@ -69,30 +70,39 @@ def content_tags(job: Job) -> dict[str, str]:
     }
 
 
-def file_identity(path: Path) -> dict[str, object]:
-    """Return path, size, time of the last change, and a hash of the head of a file."""
+def identities(paths: Sequence[Path]) -> dict[str, object]:
+    """Return size, time of the last change, and a hash of the head of files, by their full paths.
+
+    Of a file on the network, only its name is known.
+
+    Raises:
+        InputError: one of them cannot be read.
+    """
+    return {
+        str(path) if is_remote(path) else str(path.resolve()): _identity(path) for path in paths
+    }
+
+
+def _identity(path: Path) -> dict[str, object]:
+    if is_remote(path):
+        return {}
     try:
         stat = path.stat()
         with path.open("rb") as file:
             head = hashlib.sha256(file.read(HEAD_BYTES)).hexdigest()
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    return {
-        "path": str(path.resolve()),
-        "size": stat.st_size,
-        "mtime_ns": stat.st_mtime_ns,
-        "head_sha256": head,
-    }
+    return {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "head_sha256": head}
 
 
-def check_unchanged(paths: Sequence[Path], before: Sequence[object]) -> None:
+def check_unchanged(paths: Sequence[Path], before: Mapping[str, object]) -> None:
     """Check that the inputs are still those that the run began with.
 
     Raises:
         InputError: one of them was changed while it was read.
     """
-    for path, was in zip(paths, before, strict=True):
-        if file_identity(path) != was:
+    for path, now in identities(paths).items():
+        if now != before[path]:
             raise InputError(
                 f"{path} was changed while it was read: run again with --restart to start anew"
             )

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from geohier.efficiency.precision import choose_device
 from geohier.inference.contract import (
     BandMatch,
     check_encoding,
@@ -13,8 +14,10 @@ from geohier.inference.options import PredictOptions
 from geohier.inference.plan import WorkPlan, plan_work
 from geohier.inference.predictor import Predictor
 from geohier.inference.reduction import Reduction
+from geohier.inference.tile_choice import choose_grid
 from geohier.models.card import ModelCard
 from geohier.raster.aoi import AreaOfInterest, read_area
+from geohier.raster.cog import check_crs, creation_options
 from geohier.raster.layers import (
     Layer,
     confidence_layer,
@@ -23,6 +26,9 @@ from geohier.raster.layers import (
     probabilities_layer,
 )
 from geohier.raster.source import PixelReader, PixelSource
+
+LARGE_PX = 1 << 20
+"""Side of a raster on which every tiling works that works on some raster."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,15 +47,36 @@ class Job:
     notes: tuple[str, ...]
 
 
+def check_options(options: PredictOptions, card: ModelCard) -> None:
+    """Check what no scene could mend, before any is opened.
+
+    Raises:
+        ConfigError: an option is wrong, or not for this model.
+        ResourceError: the device is not on this machine.
+    """
+    choose_device(options.device)
+    creation_options(options.creation)
+    _reduction(options, card)
+    choose_grid(
+        card,
+        height=LARGE_PX,
+        width=LARGE_PX,
+        size=options.size,
+        overlap=options.overlap,
+        blend=options.blend,
+    )
+
+
 def prepare(source: PixelSource, predictor: Predictor, options: PredictOptions) -> Job:
     """Check that scene, model and options fit each other, and plan the work.
 
     Raises:
         ModelError: the scene's bands, units or ground sample distance are not the model's.
         ConfigError: the options do not fit each other or the model.
-        InputError: the area of interest cannot be used.
+        InputError: the area of interest cannot be used, or no GeoTIFF can hold the scene's CRS.
     """
     card = predictor.card
+    check_crs(source.geobox)
     match = match_scene(source, card, options.bands)
     reader = source.select(match.indexes, valid=options.valid, alpha=options.alpha)
     gsd_notes = () if options.force_gsd else check_gsd(source, card)
@@ -64,14 +91,18 @@ def prepare(source: PixelSource, predictor: Predictor, options: PredictOptions) 
         predictor=predictor,
         options=options,
         plan=plan,
-        reduction=Reduction(
-            classes=len(card.classes),
-            layers=options.layers,
-            thresholds=options.thresholds_by_index(card),
-        ),
+        reduction=_reduction(options, card),
         layers=tuple(_layer(name, card) for name in options.layers),
         area=None if options.aoi is None else read_area(options.aoi, source.geobox),
         notes=(*match.notes, *reader.notes, *gsd_notes, *plan.notes),
+    )
+
+
+def _reduction(options: PredictOptions, card: ModelCard) -> Reduction:
+    return Reduction(
+        classes=len(card.classes),
+        layers=options.layers,
+        thresholds=options.thresholds_by_index(card),
     )
 
 

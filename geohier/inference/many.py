@@ -1,31 +1,24 @@
 """Many scenes, one after the other: a bad one never stops the others."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Unpack
 
 from geohier.data.scene import Scene, open_scene, open_scenes_as_mosaic
-from geohier.errors import (
-    FINISHED_WITH_FAILURES,
-    ConfigError,
-    GeohierError,
-    InputError,
-    ModelError,
-    OutputExistsError,
-    OutputLockedError,
-)
-from geohier.inference.job import Job, prepare
+from geohier.errors import FINISHED_WITH_FAILURES, ConfigError, GeohierError
+from geohier.inference.job import Job, check_options, prepare
 from geohier.inference.options import PredictOptions
 from geohier.inference.pipeline import Prediction, Progress, run_job
 from geohier.inference.predictor import Predictor
+from geohier.raster.layers import layer_path
 from geohier.raster.reader import OpenOptions
 from geohier.raster.source import PixelSource
 
-OF_ONE_SCENE = (InputError, ModelError, OutputExistsError, OutputLockedError)
-"""Errors that say nothing about the next scene."""
-
 type OpenSource = Callable[[], PixelSource]
+type WatchJob = Callable[[Job], AbstractContextManager[Progress | None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,26 +50,31 @@ def assign(
 
     Args:
         scenes: scenes; a text is a URL.
-        out: a file, or a folder; one scene goes to a folder if that exists or ends with `/`.
+        out: a file, or a folder; one scene goes to a folder if that exists or has no suffix.
         mosaic: read all scenes as one.
         options: how scenes are opened.
 
     Raises:
-        ConfigError: `out` is a file where a folder is needed.
+        ConfigError: `out` is a file where a folder is needed, or a URL is to be part of a mosaic.
     """
-    if mosaic:
-        rasters = [scene for scene in scenes if isinstance(scene, Scene)]
-        return [
-            Assignment(
-                name="mosaic",
-                target=out / "mosaic.tif" if out.is_dir() else out,
-                open=lambda: open_scenes_as_mosaic(rasters, **options),
-            )
-        ]
-    if len(scenes) > 1 and out.is_file():
+    if not mosaic and len(scenes) > 1 and out.is_file():
         raise ConfigError(f"{out} is a file, but there are {len(scenes)} scenes: name a folder")
-    into_folder = len(scenes) > 1 or out.is_dir() or out.suffix == ""
+    into_folder = out.is_dir() or out.suffix == ""
+    if mosaic:
+        return [_mosaic(scenes, out / "mosaic.tif" if into_folder else out, options)]
+    into_folder |= len(scenes) > 1
     return [_assignment(scene, out, into_folder, options) for scene in scenes]
+
+
+def _mosaic(scenes: Sequence[Scene | str], target: Path, options: OpenOptions) -> Assignment:
+    rasters = [scene for scene in scenes if isinstance(scene, Scene)]
+    if len(rasters) < len(scenes):
+        raise ConfigError("a mosaic is made of files on this machine: download its rasters first")
+    return Assignment(
+        name="mosaic",
+        target=target,
+        open=lambda: open_scenes_as_mosaic(rasters, **options),
+    )
 
 
 def _assignment(
@@ -95,20 +93,31 @@ def predict_all(
     predictor: Predictor,
     options: PredictOptions,
     *,
-    on_scene: Callable[[str], Progress | None] = lambda name: None,
+    watch: WatchJob = lambda job: nullcontext(),
 ) -> list[Outcome]:
-    """Predict scenes one after the other; errors of one are kept with it.
+    """Predict scenes one after the other; what stops one is kept with it.
 
     Args:
         assignments: what goes where.
         predictor: the model.
         options: how to predict.
-        on_scene: called with each scene's name; gives what is called as its work goes on.
+        watch: called with each job before its work; gives a context that lasts as long as the
+            work does, and in it what is called as the work goes on.
 
     Raises:
-        GeohierError: something that would stop every scene: an option, the disk, the device.
+        GeohierError: an option that would stop every scene: nothing was done.
     """
-    return [_predict_one(one, predictor, options, on_scene(one.name)) for one in assignments]
+    check_options(options, predictor.card)
+    _check_targets(assignments, options)
+    return [_predict_one(one, predictor, options, watch) for one in assignments]
+
+
+def _check_targets(assignments: Sequence[Assignment], options: PredictOptions) -> None:
+    """Check that no file would be written twice, as by scenes `a` and `a_confidence`."""
+    paths = [layer_path(one.target, layer) for one in assignments for layer in options.layers]
+    for path, count in Counter(paths).items():
+        if count > 1:
+            raise ConfigError(f"{path} would be written {count} times: predict those scenes apart")
 
 
 def prepared(assignment: Assignment, predictor: Predictor, options: PredictOptions) -> Job:
@@ -122,16 +131,13 @@ def prepared(assignment: Assignment, predictor: Predictor, options: PredictOptio
 
 
 def _predict_one(
-    assignment: Assignment,
-    predictor: Predictor,
-    options: PredictOptions,
-    progress: Progress | None,
+    assignment: Assignment, predictor: Predictor, options: PredictOptions, watch: WatchJob
 ) -> Outcome:
     try:
         job = prepared(assignment, predictor, options)
-        with job.source:
+        with job.source, watch(job) as progress:
             prediction = run_job(job, assignment.target, progress)
-    except OF_ONE_SCENE as error:
+    except GeohierError as error:
         return Outcome(assignment=assignment, error=error)
     return Outcome(assignment=assignment, prediction=prediction)
 
@@ -139,7 +145,12 @@ def _predict_one(
 def exit_code(outcomes: Sequence[Outcome]) -> int:
     """Return 0 if all is well, 6 if something was left out, the error's code if nothing worked."""
     errors = [outcome.error for outcome in outcomes if outcome.error is not None]
-    if errors and len(errors) == len(outcomes):
+    lossy = any(o.prediction.exit_code for o in outcomes if o.prediction is not None)
+    return FINISHED_WITH_FAILURES if lossy else exit_code_of(errors, len(outcomes))
+
+
+def exit_code_of(errors: Sequence[GeohierError], scenes: int) -> int:
+    """Return the exit code where so many of the scenes ended in these errors."""
+    if errors and len(errors) == scenes:
         return errors[0].exit_code
-    codes = [o.prediction.exit_code for o in outcomes if o.prediction is not None]
-    return FINISHED_WITH_FAILURES if errors or any(codes) else 0
+    return FINISHED_WITH_FAILURES if errors else 0

@@ -69,8 +69,10 @@ class PredictOptions:
     def __post_init__(self) -> None:
         if self.batch_size is not None and self.batch_size < 1:
             raise ConfigError(f"a batch needs 1 tile or more, found {self.batch_size}")
-        if self.memory_gb is not None and self.memory_gb <= 0:
-            raise ConfigError(f"memory must be above 0 GB, found {self.memory_gb:g}")
+        if self.memory_gb is not None and not 0 < self.memory_gb < float("inf"):
+            raise ConfigError(f"memory must be some GiB, found {self.memory_gb:g}")
+        if self.bands is not None and not all(self.bands):
+            raise ConfigError("a band without a name: give names or numbers, as in 4,3,2")
         for name, threshold in self.thresholds.items():
             if not 0 <= threshold <= 1:
                 raise ConfigError(f"threshold {name}={threshold:g} is not from 0 to 1")

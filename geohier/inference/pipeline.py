@@ -18,15 +18,15 @@ import torch
 from torch import nn
 
 from geohier.data.scene import Scene, open_scene
-from geohier.errors import FINISHED_WITH_FAILURES, RasterReadError
+from geohier.errors import FINISHED_WITH_FAILURES, ConfigError, RasterReadError
 from geohier.geo.window import Window
 from geohier.inference.batching import TileRow, TileRowReader
 from geohier.inference.blending import RowBlender, Scored, Strip
 from geohier.inference.identity import (
     check_unchanged,
     content_tags,
-    file_identity,
     fingerprint,
+    identities,
     settings,
 )
 from geohier.inference.job import Job, prepare
@@ -37,11 +37,12 @@ from geohier.inference.scoring import Scorer
 from geohier.inference.threads import ahead, behind
 from geohier.models.card import ModelCard
 from geohier.models.directory import LoadedModel
+from geohier.raster.layers import layer_path
 from geohier.raster.parts import FinishedRun, PartStore, UpToDate, open_run
 from geohier.raster.source import PixelSource
 
 type Progress = Callable[[int, int], None]
-"""Called with the raster pixels that are done and those there are."""
+"""Called with the raster pixels that are done and those there are, first before any work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +105,7 @@ def predict_raster(
         InputError: the scene cannot be read.
         ModelError: the model cannot be used, or not with this scene.
         OutputExistsError: `target` belongs to another run.
+        ConfigError: options do not fit each other, or `target` is among what is read.
         ResourceError: disk, memory or device do not suffice; what is finished is kept.
         OutputLockedError: another process is writing `target`.
     """
@@ -121,7 +123,8 @@ def as_source(source: Path | str | Scene | PixelSource) -> AbstractContextManage
 def run_job(job: Job, target: Path, progress: Progress | None = None) -> Prediction:
     """Do what `prepare` has checked; see `predict_raster`."""
     started = time.perf_counter()
-    inputs = [file_identity(path) for path in job.source.files]
+    _check_not_an_input(job, target)
+    inputs = identities(job.source.files)
     run = open_run(
         target,
         fingerprint(job, inputs),
@@ -147,6 +150,19 @@ def run_job(job: Job, target: Path, progress: Progress | None = None) -> Predict
         up_to_date=isinstance(run, UpToDate),
         seconds=time.perf_counter() - started,
     )
+
+
+def _check_not_an_input(job: Job, target: Path) -> None:
+    """Check that no output takes the place of a file that is read.
+
+    Raises:
+        ConfigError: one would.
+    """
+    there = [path for path in (layer_path(target, layer) for layer in job.layers) if path.exists()]
+    read = [*job.source.files, *([job.options.aoi] if job.options.aoi else [])]
+    for path in there:
+        if any(path.samefile(source) for source in read if source.exists()):
+            raise ConfigError(f"{path} is read for this result: choose another path for it")
 
 
 def segment(job: Job, store: PartStore, progress: Progress | None = None) -> None:
@@ -244,6 +260,7 @@ class _Meter:
         self.progress = progress
         self.total = self.grid.height * self.grid.width
         self.done = int(self.total * len(done) / job.plan.parts)
+        self._tell()
 
     def watch(self, scored: Iterable[Scored]) -> Iterator[Scored]:
         for tile, scores in scored:
@@ -253,8 +270,11 @@ class _Meter:
                 self.grid.finished_columns(tile.column),
             )
             self.done = min(self.done + len(rows) * len(columns), self.total)
-            if self.progress is not None:
-                self.progress(self.done, self.total)
+            self._tell()
+
+    def _tell(self) -> None:
+        if self.progress is not None:
+            self.progress(self.done, self.total)
 
 
 def _kept(plan: WorkPlan, first: Mapping[str, Any]) -> WorkPlan:
