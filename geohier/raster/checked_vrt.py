@@ -60,11 +60,23 @@ def checked_vrt(path: Path) -> str:
     return _Checker().checked(path, depth=1)
 
 
+def sources_of_vrt(path: Path) -> tuple[Path, ...]:
+    """Return the files that a local VRT is made of, those of the VRTs that it names included.
+
+    Raises:
+        UnsafeInputError, InputError: as `checked_vrt`.
+    """
+    checker = _Checker()
+    checker.checked(path, depth=1)
+    return tuple(dict.fromkeys(checker.sources))
+
+
 class _Checker:
     """Rewrites one VRT and those that it names, within one budget of bytes."""
 
     def __init__(self) -> None:
         self.bytes_left = MAX_BYTES
+        self.sources: list[Path] = []
 
     def checked(self, path: Path, depth: int) -> str:
         if depth > MAX_DEPTH:
@@ -106,6 +118,7 @@ class _Checker:
             raise UnsafeInputError(f"{shown(vrt)} leads to {name}: only local files may be named")
         source = local_file(vrt.parent / name if relative else name)
         element.attrib.clear()
+        self.sources.append(source)
         if driver_of(source) == "VRT":
             element.text = self.checked(source, depth + 1)
         else:

@@ -16,6 +16,7 @@ from rasterio.windows import Window as RasterioWindow
 from geohier.errors import RasterReadError
 from geohier.geo.window import Window
 from geohier.raster.access import BlockCache, Handle, open_dataset, raster_io
+from geohier.raster.checked_vrt import sources_of_vrt
 from geohier.raster.describe import band_table, block_bytes, check_size, place_of
 from geohier.raster.files import shown
 from geohier.raster.salvage import blank, salvage, salvage_rows
@@ -74,12 +75,13 @@ def open_raster(
             geobox = place_of(path, dataset, allow_ungeoreferenced=allow_ungeoreferenced)
             bands, notes = band_table(path, dataset, nodata, band_names)
         BlockCache.reserve(block_bytes(dataset))
+        more = sources_of_vrt(Path(path)) if dataset.driver == "VRT" else ()
         stack.pop_all()
-    return RasterSource(Path(path), handle, geobox, bands, notes)
+    return RasterSource(Path(path), handle, geobox, bands, notes, more)
 
 
 class RasterSource:
-    """One open raster file (a `PixelSource`)."""
+    """One open raster file (a `PixelSource`); `more` are the files that a VRT is made of."""
 
     def __init__(
         self,
@@ -88,9 +90,10 @@ class RasterSource:
         geobox: GeoBox,
         bands: tuple[SourceBand, ...],
         notes: tuple[str, ...] = (),
+        more: tuple[Path, ...] = (),
     ) -> None:
         self.name = shown(path.stem)
-        self.files: tuple[Path, ...] = (path,)
+        self.files: tuple[Path, ...] = (path, *more)
         self.geobox = geobox
         self.bands = bands
         self.notes = notes

@@ -103,7 +103,7 @@ class StackSource:
         self, name: str, layers: tuple[_Layer, ...], bands: tuple[SourceBand, ...]
     ) -> None:
         self.name = name
-        self.files = tuple(layer.file.path for layer in layers)
+        self.files = tuple(file for layer in layers for file in layer.source.files)
         self.geobox = layers[0].source.geobox
         self.bands = bands
         self.layers = layers

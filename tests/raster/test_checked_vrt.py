@@ -83,6 +83,7 @@ def test_a_vrt_of_a_vrt_opens_but_not_deeper(tmp_path: Path, image: Path) -> Non
     (tmp_path / "itself.vrt").write_text(vrt("itself.vrt"))
 
     with open_raster(tmp_path / "two.vrt") as source:
+        assert source.files == (tmp_path / "two.vrt", tmp_path / "one.vrt", image)
         assert source.select([0]).read(WHOLE).values.max() == 15
     for name in ("three.vrt", "itself.vrt"):
         with pytest.raises(UnsafeInputError, match="nested"):
