@@ -36,14 +36,13 @@ class PixelBand:
 
     def cut(self, window: Window) -> Pixels:
         """Cut a window that may overhang the raster; beyond its end the raster is mirrored."""
-        rows, row_order = _places(window.row_off, window.row_stop, self.height, self.row_off)
-        cols, col_order = _places(window.col_off, window.col_stop, self.width, self.col_off)
-        values, valid = self.pixels.values[:, rows, cols], self.pixels.valid[:, rows, cols]
-        if row_order is not None:
-            values, valid = values[:, row_order], valid[:, row_order]
-        if col_order is not None:
-            values, valid = values[:, :, col_order], valid[:, :, col_order]
-        return Pixels(values=values, valid=valid)
+        rows = _Span.of(window.row_off, window.row_stop, self.height)
+        cols = _Span.of(window.col_off, window.col_stop, self.width)
+        at = (slice(None), rows.held_from(self.row_off), cols.held_from(self.col_off))
+        return Pixels(
+            values=_mirrored(self.pixels.values[at], rows, cols),
+            valid=_mirrored(self.pixels.valid[at], rows, cols),
+        )
 
     def answerable(self, window: Window) -> NDArray[np.bool_]:
         """Return which pixels of a window inside the raster are valid, `(H, W)`."""
@@ -153,13 +152,36 @@ class BandReader:
         return range(min(map(min, windows)), max(map(max, windows)) + 1)
 
 
-def _places(start: int, stop: int, length: int, origin: int) -> tuple[slice, list[int] | None]:
-    """Return the slice of an axis that holds `start..stop`, and the order to take from it."""
-    if stop <= length:
-        return slice(start - origin, stop - origin), None
-    places = reflected(start, stop, length)
-    low = min(places)
-    return slice(low - origin, max(places) + 1 - origin), [place - low for place in places]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Span:
+    """A stretch of an axis that may overhang its end: `start..stop`, of which `low..end` is there.
+
+    Mirroring what is there by `extra` pixels, and leaving out the first `skip`, gives the stretch.
+    """
+
+    low: int
+    end: int
+    skip: int = 0
+    extra: int = 0
+
+    @classmethod
+    def of(cls, start: int, stop: int, length: int) -> "_Span":
+        if stop <= length:
+            return cls(low=start, end=stop)
+        low = min(reflected(start, stop, length))
+        return cls(low=low, end=length, skip=start - low, extra=stop - length)
+
+    def held_from(self, origin: int) -> slice:
+        """Return what is there as a slice of an array that begins at `origin`."""
+        return slice(self.low - origin, self.end - origin)
+
+
+def _mirrored[T: np.generic](there: NDArray[T], rows: _Span, cols: _Span) -> NDArray[T]:
+    """Mirror `(C, H, W)` beyond the raster's end; slices are faster than indexing by place."""
+    if not rows.extra and not cols.extra:
+        return there
+    padded = np.pad(there, ((0, 0), (0, rows.extra), (0, cols.extra)), mode="reflect")
+    return padded[:, rows.skip :, cols.skip :]
 
 
 def _all(valid: NDArray[np.bool_]) -> bool:

@@ -4,7 +4,7 @@ The raster is read in bands of whole block rows (`inference.bands`); the tiles o
 of the band in memory. Tiles without a pixel that is wanted never reach the model.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import batched
 
@@ -58,11 +58,15 @@ class TileRow:
         """Yield the tiles that the model has to see, `size` at a time."""
         for tiles in batched((t for t in self.tiles if t.column in self.seen), size):
             cuts = [self.band.cut(tile.window) for tile in tiles]
-            pixels = np.stack([cut.values for cut in cuts])
-            valid = None
-            if not self.band.all_valid:
-                valid = torch.from_numpy(np.stack([cut.valid for cut in cuts]))
-            yield TileBatch(tiles=tiles, pixels=torch.from_numpy(pixels), valid=valid)
+            pixels = _batch([cut.values for cut in cuts])
+            valid = None if self.band.all_valid else _batch([cut.valid for cut in cuts])
+            yield TileBatch(tiles=tiles, pixels=pixels, valid=valid)
+
+
+def _batch(cuts: Sequence[NDArray[np.generic]]) -> Tensor:
+    """Stack cuts; a single one is passed on without a copy where it may be written to."""
+    one = len(cuts) == 1 and cuts[0].flags.writeable  # PyTorch warns about what is read-only
+    return torch.from_numpy(cuts[0][None] if one else np.stack(cuts))
 
 
 class TileRowReader:
