@@ -13,9 +13,6 @@ from geohier.errors import FINISHED_WITH_FAILURES, ConfigError
 if TYPE_CHECKING:
     from geohier.studies.evaluate import Evaluation
 
-PIPED_WIDTH = 120
-"""Columns of a table that no terminal shows."""
-
 
 @reports_errors
 def evaluate(
@@ -182,13 +179,9 @@ def _print(result: "Evaluation", *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(result.to_json(), indent=2))
     else:
-        from rich.console import Console
+        from geohier.cli.score_tables import print_scores
 
-        from geohier.cli.score_tables import score_tables
-
-        console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
-        for table in score_tables(result):
-            console.print(table)
+        print_scores(result)
     for name, notes in result.notes.items():
         for note in notes:
             say(f"{name}: {note}")

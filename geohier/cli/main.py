@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from geohier.cli.config import app as config_app
+from geohier.cli.demo import demo
 from geohier.cli.doctor import doctor
-from geohier.cli.errors import stop_on_sigterm
+from geohier.cli.errors import Commands, stop_on_sigterm
 from geohier.cli.evaluate import evaluate
 from geohier.cli.init import init
 from geohier.cli.inspect import inspect
@@ -17,6 +18,7 @@ from geohier.cli.train import train
 
 app = typer.Typer(
     name="geohier",
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -46,6 +48,7 @@ def options(
     """Take the options that come before the subcommand."""
 
 
+app.command()(demo)
 app.command()(init)
 app.command()(train)
 app.command()(predict)

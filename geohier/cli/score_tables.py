@@ -1,9 +1,11 @@
 """Scores as tables for people to read."""
 
+import sys
 from collections.abc import Iterator
 
 import numpy as np
 from rich import box
+from rich.console import Console
 from rich.table import Table
 
 from geohier.studies.evaluate import Evaluation
@@ -13,6 +15,16 @@ ABSENT = "absent"
 
 MOST_COLUMNS = 8
 """Classes up to which a table has a column for each."""
+
+PIPED_WIDTH = 120
+"""Columns of a table that no terminal shows."""
+
+
+def print_scores(evaluation: Evaluation) -> None:
+    """Print the tables of an evaluation to stdout."""
+    console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
+    for table in score_tables(evaluation):
+        console.print(table)
 
 
 def score_tables(evaluation: Evaluation) -> Iterator[Table | str]:
