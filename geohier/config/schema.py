@@ -113,6 +113,10 @@ class ChipsConfig(Section):
     """Side of a chip in the network's pixels (data.gsd_m x model.downsample), a multiple of 32."""
     batch_size: PositiveInt = 8
     """Chips per training step."""
+    scenes: Literal["area", "sqrt_area", "equal"] = "area"
+    """How often a scene is drawn from: in proportion to its area, to the root of it, or as often
+    as every other scene. A model meets new scenes, not new square kilometres: where a few large
+    scenes drown the small ones, their share is better evened out."""
     per_epoch: PositiveInt | None = None
     """Chips per epoch; null (and megapixels_per_epoch null): as many as cover the area once."""
     megapixels_per_epoch: PositiveFloat | None = None

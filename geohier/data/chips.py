@@ -116,7 +116,7 @@ class ChipDataset(Dataset[Chip]):
 
 def fit_chips(data: TrainingData, config: TrainConfig) -> ChipDataset:
     """Return the random, augmented chips that a model is fitted on."""
-    places = RandomPlaces(data.fit, config.chips.size_px, config.augment.scale)
+    places = RandomPlaces(data.fit, config.chips.size_px, config.augment.scale, config.chips.scenes)
     return ChipDataset(data, config, places, config.chips.size_px)
 
 

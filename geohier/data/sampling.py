@@ -2,17 +2,24 @@
 
 A random place is drawn from (seed, epoch, index) alone, so it depends neither on the order in
 which chips are asked for nor on the number of workers. Its centre is uniform over the fit area of
-all scenes. A chip may reach beyond the fit area: there its pixels are blanked and unlabelled, so
+its scene, and scenes are drawn by their area or more evenly. A chip may reach beyond the fit area: there its pixels are blanked and unlabelled, so
 nothing of a choose block or of its buffer is ever seen in fitting.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from geohier.geo.window import Window
+
+type SceneWeights = Literal["area", "sqrt_area", "equal"]
+"""How often a scene is drawn from."""
+
+EXPONENTS: Mapping[SceneWeights, float] = {"area": 1.0, "sqrt_area": 0.5, "equal": 0.0}
+"""A scene is drawn in proportion to its area to the power of this."""
 
 CELL_SHARE = 0.75
 """Part of a chip's side that is labelled in a grid; the rest shows the surroundings."""
@@ -69,21 +76,31 @@ class RandomPlaces:
         fields: one for each scene.
         size_px: side of a chip.
         scale: smallest and largest factor by which objects grow; drawn evenly in its logarithm.
+        weights: how often a scene is drawn from.
     """
 
     def __init__(
-        self, fields: Sequence[Field], size_px: int, scale: tuple[float, float] = (1.0, 1.0)
+        self,
+        fields: Sequence[Field],
+        size_px: int,
+        scale: tuple[float, float] = (1.0, 1.0),
+        weights: SceneWeights = "area",
     ) -> None:
         self.fields = tuple(fields)
         self.size_px = size_px
         self.scale = scale
         self._parts = [(at, part) for at, field in enumerate(fields) for part in field.parts]
-        sizes = [part.height * part.width / math.prod(fields[at].step) for at, part in self._parts]
+        share = [max(field.chip_pixels, 1) ** (EXPONENTS[weights] - 1) for field in fields]
+        sizes = [
+            share[at] * part.height * part.width / math.prod(fields[at].step)
+            for at, part in self._parts
+        ]
         self._ends = np.cumsum(sizes)
 
     def to_cover(self) -> int:
         """Chips that have as many pixels as the fields."""
-        return max(1, math.ceil(float(self._ends[-1]) / self.size_px**2))
+        pixels = sum(field.chip_pixels for field in self.fields)
+        return max(1, math.ceil(pixels / self.size_px**2))
 
     def point(self, rng: np.random.Generator) -> tuple[int, Window, int, int]:
         """Draw a pixel of the fields: its scene, its part, and its row and column there."""
