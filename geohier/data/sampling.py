@@ -1,9 +1,10 @@
 """Where chips are cut: at random over the fit area, or on a fixed grid over the choose blocks.
 
 A random place is drawn from (seed, epoch, index) alone, so it depends neither on the order in
-which chips are asked for nor on the number of workers. Its centre is uniform over the fit area of
-its scene, and scenes are drawn by their area or more evenly. A chip may reach beyond the fit area: there its pixels are blanked and unlabelled, so
-nothing of a choose block or of its buffer is ever seen in fitting.
+which chips are asked for nor on the number of workers. Scenes are drawn by their area or more
+evenly; within a scene the chip's centre is uniform over the fit area. A chip may reach beyond the
+fit area: there its pixels are blanked and unlabelled, so nothing of a choose block or of its
+buffer is ever seen in fitting.
 """
 
 import math
