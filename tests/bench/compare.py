@@ -24,7 +24,7 @@ import summary
 
 from geohier.config.load import load_config
 from geohier.config.schema import TrainConfig
-from geohier.errors import ConfigError
+from geohier.errors import ConfigError, GeohierError, InputError
 from geohier.models.directory import load_model
 from geohier.raster.durable import write_durably
 from geohier.raster.lock import OutputLock
@@ -95,6 +95,8 @@ def score(cell: Cell, config: TrainConfig) -> dict[str, Any]:
     model = load_model(cell.folder / "model")
     check_run(cell, model.config, config, epochs=len(rows))
     found = evaluate_model(model, config, "val", out=cell.folder / "val", on_scene=say)
+    if found.failures:  # the blocks of all cells must be the same
+        raise InputError(f"{cell.folder}: scenes without scores: {dict(found.failures)}")
     return summary.of_run(cell.seed, config, rows, model, found)
 
 
@@ -175,4 +177,9 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except GeohierError as error:
+        sys.exit(str(error))
+    except subprocess.CalledProcessError as error:  # it has said why
+        sys.exit(error.returncode)

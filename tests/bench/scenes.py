@@ -54,3 +54,8 @@ def _strips(height: int, width: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
             level = 110 + 12 * band + (35 - 4 * band) * field + 2 * noise
             values[band] = np.clip(level, 1, 254)
         yield top, values
+
+
+def made(height: int, width: int) -> str:
+    """Return `scene` as text, for other processes."""
+    return str(scene(height, width))
