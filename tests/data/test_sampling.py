@@ -23,7 +23,7 @@ def field(side: int, step: float = 1.0) -> Field:
 def test_scenes_are_drawn_from_as_often_as_their_weight_says(
     weights: SceneWeights, shares: tuple[float, ...]
 ) -> None:
-    """The third scene is as large as the second, in pixels half as wide: a quarter as many chips."""
+    """The third scene fills a quarter of the chips that the second fills: it is coarsened."""
     places = RandomPlaces([field(400), field(200), field(200, step=2)], 32, weights=weights)
     rng = np.random.default_rng(0)
     drawn = Counter(places.draw(rng).scene for _ in range(6000))
