@@ -4,7 +4,7 @@ The raster is read in bands of whole block rows (`inference.bands`); the tiles o
 of the band in memory. Tiles without a pixel that is wanted never reach the model.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from itertools import batched
 
@@ -33,6 +33,11 @@ class TileBatch:
     pixels: Tensor
     valid: Tensor | None
 
+    def pinned(self) -> "TileBatch":
+        """Return the batch in memory that a GPU copies from while it computes."""
+        valid = None if self.valid is None else self.valid.pin_memory()
+        return TileBatch(tiles=self.tiles, pixels=self.pixels.pin_memory(), valid=valid)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TileRow:
@@ -54,7 +59,7 @@ class TileRow:
     wanted: NDArray[np.bool_]
     failures: tuple[Window, ...]
 
-    def batches(self, size: int) -> Iterator[TileBatch]:
+    def batches(self, size: int) -> Generator[TileBatch]:
         """Yield the tiles that the model has to see, `size` at a time."""
         for tiles in batched((t for t in self.tiles if t.column in self.seen), size):
             cuts = [self.band.cut(tile.window) for tile in tiles]

@@ -20,7 +20,7 @@ from torch import nn
 from geohier.data.scene import Scene, open_scene
 from geohier.errors import FINISHED_WITH_FAILURES, ConfigError, RasterReadError
 from geohier.geo.window import Window
-from geohier.inference.batching import TileRow, TileRowReader
+from geohier.inference.batching import TileBatch, TileRow, TileRowReader
 from geohier.inference.blending import RowBlender, Scored, Strip
 from geohier.inference.identity import (
     check_unchanged,
@@ -216,6 +216,7 @@ def _finish_rows(
             _refuse_unread(job, unread)
             scores = meter.watch(scored(tiles, scorer, job.plan.batch_size))
             strip = blender.blend_row(tiles.row, scores, tiles.wanted)
+            scorer.check_finite()
             if tiles.row < run.asked_from:
                 continue
             forced, scorer.smallest_batch = scorer.smallest_batch, None
@@ -227,9 +228,13 @@ def _finish_rows(
 
 def scored(tiles: TileRow, scorer: Scorer, batch_size: int) -> Iterator[Scored]:
     """Yield all tiles of a row with their scores, None for those that the model did not see."""
-    scores = scorer.score(tiles.batches(batch_size))
-    for tile in tiles.tiles:
-        yield next(scores) if tile.column in tiles.seen else (tile, None)
+    batches = tiles.batches(batch_size)
+    if scorer.device.type == "cuda":  # cut and pin the next batches while the device computes
+        batches = ahead(map(TileBatch.pinned, batches), depth=2)
+    with closing(batches):
+        scores = scorer.score(batches)
+        for tile in tiles.tiles:
+            yield next(scores) if tile.column in tiles.seen else (tile, None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ class Scorer:
         self.gain, self.shift = (t.to(device) for t in normalisation(card))
         self.smallest_batch: int | None = None
         """Batch that memory forced since this was last read, None where none was forced."""
+        self._all_finite = torch.ones((), dtype=torch.bool, device=device)
 
     @torch.inference_mode()
     def score(self, batches: Iterable[TileBatch]) -> Iterator[Scored]:
@@ -101,13 +102,25 @@ class Scorer:
                 f"the model gave scores of shape {tuple(scores.shape)} for {len(pixels)} tiles, "
                 f"its card says {expected}: card and model do not belong together"
             )
-        # one pass over the scores; a sum can also overflow, so that a bad one is looked at again
-        if not torch.isfinite(scores.sum()) and not torch.isfinite(scores).all():
+        if self.device.type == "cpu":
+            # one pass over the scores; a sum can also overflow, so a bad one is looked at again
+            self._all_finite = torch.isfinite(scores.sum()) or torch.isfinite(scores).all()
+            self.check_finite()
+        else:  # to ask for the answer now would be to wait for the device
+            self._all_finite = self._all_finite & torch.isfinite(scores).all()
+        return scores
+
+    def check_finite(self) -> None:
+        """Check all scores so far; other devices than the processor are only asked here.
+
+        Raises:
+            ModelError: some were not finite.
+        """
+        if not self._all_finite:
             raise ModelError(
                 "the model gave scores that are not finite (NaN or infinite): its weights are "
                 "damaged, or bf16 is too coarse for it (--precision fp32)"
             )
-        return scores
 
 
 def normalisation(card: ModelCard) -> tuple[Tensor, Tensor]:
