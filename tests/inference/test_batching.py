@@ -1,4 +1,5 @@
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import numpy as np
 from doubles import ArrayReader
@@ -7,10 +8,12 @@ from hypothesis import strategies as st
 from strategies import grids
 
 from geohier.geo.tiling import TileGrid
-from geohier.geo.window import Window
 from geohier.inference.batching import TileRow, TileRowReader
 from geohier.inference.blending import RowBlender
 from geohier.inference.reduction import Reduction
+
+if TYPE_CHECKING:
+    from geohier.geo.window import Window
 
 
 def read_rows(reader: ArrayReader, grid: TileGrid, columns: range | None = None) -> list[TileRow]:

@@ -260,7 +260,7 @@ def test_an_interrupted_run_goes_on_and_gives_the_same_bytes(
     scene = write_scene(values)
     options = PredictOptions(size=32, overlap=8, confidence=True, **EXACT)
 
-    class Stopped(Exception):
+    class StoppedError(Exception):
         pass
 
     seen: list[int] = []
@@ -268,12 +268,12 @@ def test_an_interrupted_run_goes_on_and_gives_the_same_bytes(
     def stop_in_the_middle(done: int, total: int) -> None:
         seen.append(done)
         if done > 0.6 * total:
-            raise Stopped
+            raise StoppedError
 
     card = card_of(2, 3)
     whole, broken = tmp_path / "whole.tif", tmp_path / "broken.tif"
     predict_raster(scene, whole, Convolutions(), card=card, options=options)
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         predict_raster(
             scene, broken, Convolutions(), card=card, options=options, progress=stop_in_the_middle
         )
