@@ -11,7 +11,8 @@ type Json = dict[str, Any]
 
 DEMO = Path(__file__).resolve().parents[2] / "data" / "demo"
 SIDE_PX = 2048
-TILINGS = {"default": (None, None), "512/64": (512, 64), "512/0": (512, 0)}
+OVERLAPS_PX = (64, 0)
+"""Overlaps of tiles of 512 px next to the default; multiples of the model's stride are taken."""
 
 
 def measure(*, quick: bool) -> Json:
@@ -30,7 +31,7 @@ def describe(found: Json) -> Iterator[str]:
     yield ""
     rows = [
         (
-            f"{one['tiling']} ({one['size']}/{one['overlap']}, margin {one['margin']} px)",
+            f"{one['size']}/{one['overlap']}, margin {one['margin']} px{one['remark']}",
             f"{one['redundancy']:.2f}",
             f"{one['seconds']:.1f}",
             f"{one['differ']:.3%}",
@@ -62,17 +63,19 @@ def run(side: int) -> list[Json]:
             profile = {**whole.profile, "height": height, "width": width}
             with rasterio.open(part, "w", **profile) as target:
                 target.write(whole.read(window=Window(0, 0, width, height)))
-        longest = -(-max(height, width) // model.card.stride) * model.card.stride
-        labels = {}
-        for name, (size, overlap) in {"untiled": (longest, 0), **TILINGS}.items():
+        stride = model.card.stride
+        tilings = [(_up(max(height, width), stride), 0, ": untiled"), (None, None, ": default")]
+        tilings += [(_up(512, stride), _up(overlap, stride), "") for overlap in OVERLAPS_PX]
+        labels = []
+        for size, overlap, remark in tilings:
             options = PredictOptions(size=size, overlap=overlap, precision="fp32")
             done = predict_raster(part, Path(folder, f"{len(labels)}.tif"), model, options=options)
             with rasterio.open(done.run.target) as file:
-                labels[name] = file.read(1)
+                labels.append(file.read(1))
             grid = done.plan.grid
             found.append(
                 {
-                    "tiling": name,
+                    "remark": remark,
                     "height": height,
                     "width": width,
                     "size": grid.size,
@@ -80,7 +83,11 @@ def run(side: int) -> list[Json]:
                     "margin": grid.margin,
                     "redundancy": grid.redundancy,
                     "seconds": done.seconds,
-                    "differ": float(np.mean(labels[name] != labels["untiled"])),
+                    "differ": float(np.mean(labels[-1] != labels[0])),
                 }
             )
     return found
+
+
+def _up(length: int, stride: int) -> int:
+    return -(-length // stride) * stride
