@@ -1,7 +1,7 @@
 """What a prediction would do, in numbers that a user can judge; it writes nothing."""
 
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -9,6 +9,7 @@ import torch
 from geohier.errors import ConfigError
 from geohier.geo.gsd import gsd_m
 from geohier.geo.levels import LevelLadder
+from geohier.geo.tiling import TileGrid
 from geohier.inference.batching import TileRowReader
 from geohier.inference.job import Job
 from geohier.inference.plan import seconds_per_tile
@@ -123,7 +124,15 @@ def _skipped(job: Job) -> int:
         bands=len(job.match.indexes),
         area=job.area,
     )
-    return sum(not rows.promising(tile) for tile in grid)
+    return sum(_skipped_in_row(row, grid, rows) for row in range(grid.rows))
+
+
+def _skipped_in_row(row: int, grid: TileGrid, rows: TileRowReader) -> int:
+    first = grid.tile(row, 0)
+    whole = replace(first, window=replace(first.window, width=max(grid.width, grid.size)))
+    if not rows.promising(whole):  # at once: a huge raster may be almost empty
+        return grid.columns
+    return sum(not rows.promising(grid.tile(row, column)) for column in range(grid.columns))
 
 
 def _levels(strides: tuple[int, ...], gsd: float | None) -> tuple[LevelPreview, ...]:
