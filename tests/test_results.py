@@ -1,0 +1,82 @@
+"""The results page and the figures behind it."""
+
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+BENCH = REPOSITORY / "tests" / "bench"
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """The renderer; what it imports by plain names is forgotten afterwards."""
+    known = set(sys.modules)
+    monkeypatch.syspath_prepend(BENCH)
+    yield import_module("render")
+    for name in set(sys.modules) - known:
+        file = getattr(sys.modules[name], "__file__", None) or ""
+        if Path(file).parent == BENCH:
+            del sys.modules[name]
+
+
+def run(seed: int, right: list[int], **more: object) -> dict[str, object]:
+    """Return a run with so many right pixels of 10 in each class of each block."""
+    blocks = [[[hits, 10 - hits], [10 - hits, hits]] for hits in right]
+    counts = np.sum(blocks, axis=0)
+    iou = float(counts[0, 0] / (counts.sum() - counts[1, 1]))
+    share = float(np.trace(counts) / counts.sum())
+    scores = {name: {"iou": iou, "f1": share} for name in ("ground", "roof")}
+    pooled = {"macro_iou": iou, "macro_f1": share, "accuracy": share, "classes": scores}
+    course = {"epochs": 20, "best_epoch": 19, "still_rising": True, "steps": 9, "seconds": 60}
+    model = {"parameters": 10**6, "margins_px": {"95": 56}, "tile_dependent": False}
+    return {
+        "seed": seed,
+        "encoder": "resnet18",
+        "downsample": 1,
+        "megapixels": 1.0,
+        "choose_mean_iou": iou,
+        "machine": dict.fromkeys(("processor", "memory", "gpu", "versions"), "some"),
+        "val": {"classes": ["ground", "roof"], "pooled": pooled},
+        "blocks": {"a": blocks[:1], "b": blocks[1:]},
+        **course,
+        **model,
+        **more,
+    }
+
+
+def test_a_summary_has_means_spreads_ranges_and_the_paired_difference(bench: ModuleType) -> None:
+    fpn = [run(0, [10, 10, 10]), run(1, [10, 5, 10])]
+    unet = [run(0, [5, 5, 5])]
+
+    found = import_module("summary").of_config("roofs", {"fpn": fpn, "unet": unet})
+
+    ours, theirs = found["decoders"]["fpn"], found["decoders"]["unet"]
+    assert ours["iou"]["roof"] == {
+        "mean": pytest.approx((1 + 25 / 35) / 2, abs=1e-6),
+        "low": pytest.approx(25 / 35),
+        "high": 1.0,
+        "seeds": 2,
+    }
+    assert ours["iou_range_95"]["macro"]["n"] == 3
+    assert ours["iou_range_95"]["macro"]["low"] < ours["iou"]["macro"]["mean"]
+    assert theirs["iou_range_95"]["roof"]["low"] == theirs["iou_range_95"]["roof"]["high"]
+    assert found["difference"]["seeds"] == [0]
+    assert found["difference"]["iou"]["roof"]["value"] == pytest.approx(1 - 5 / 15, abs=1e-6)
+    page = "\n".join(import_module("scores").describe(found))
+    assert "| fpn, roof | 0.8571 | 0.7143 to 1.0000 |" in page
+    assert "roof +0.6667 (+0.6667 to +0.6667, clear of 0)" in page
+
+
+def test_what_was_not_measured_is_said_to_be_so(bench: ModuleType, tmp_path: Path) -> None:
+    assert bench.page(tmp_path).count("Not measured.") == len(bench.BENCHES)
+
+
+def test_the_results_page_says_what_the_result_files_say(bench: ModuleType) -> None:
+    page = (REPOSITORY / "docs" / "results.md").read_text(encoding="utf-8")
+    assert page == bench.page(REPOSITORY / "docs" / "results")
