@@ -22,7 +22,7 @@ class Terminated(KeyboardInterrupt):
 
 
 class Commands(TyperGroup):
-    """The subcommands; a mistake in what was typed is told in one line too."""
+    """The subcommands: mistakes in what was typed are told in one line, examples stay lines."""
 
     def main(self, *args: Any, **extra: Any) -> NoReturn:  # noqa: ANN401 - as typer has it
         """Run the command that was typed, and exit."""
@@ -30,6 +30,13 @@ class Commands(TyperGroup):
             sys.exit(super().main(*args, **extra | {"standalone_mode": False}))
         except UsageError as error:
             sys.exit(_show_usage(error))
+
+    def get_command(self, *args: Any) -> Any:  # noqa: ANN401 - as typer has it
+        """Return a command whose help keeps the lines of its examples."""
+        command = super().get_command(*args)
+        if command is not None and command.help:
+            command.help = command.help.replace("\n\nExample", "\n\n\b\nExample")
+        return command
 
 
 def _show_usage(error: Any) -> int:  # noqa: ANN401 - the class has moved between packages

@@ -26,7 +26,7 @@ def plan(
     scenes: Annotated[
         list[str],
         typer.Argument(
-            metavar="SCENE...", help="Scenes, as `geohier predict` takes them.", show_default=False
+            metavar="SCENE", help="Scenes, as `geohier predict` takes them.", show_default=False
         ),
     ],
     model: Annotated[

@@ -26,7 +26,7 @@ def predict(
     scenes: Annotated[
         list[str],
         typer.Argument(
-            metavar="SCENE...",
+            metavar="SCENE",
             help="Rasters, folders, globs, scene files (NAME.scene.yaml), Sentinel-2 SAFE folders.",
             show_default=False,
         ),
@@ -69,7 +69,6 @@ def predict(
 
     Examples:
       geohier predict scene.tif --model model --out map.tif
-
       geohier predict scenes/ --model model --out maps/ --confidence
     """
     from geohier.cli.scenes import named_scenes

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 
@@ -40,7 +41,8 @@ def fingerprint(job: Job, inputs: Mapping[str, object]) -> dict[str, object]:
         "model_sha256": job.predictor.sha256,
         "inputs": dict(inputs),
         "area_of_interest": identities([job.options.aoi]) if job.options.aoi else None,
-        "bands": list(job.match.indexes),
+        "bands": _bands(job),
+        "reading": list(job.reader.notes),
         "tiles": {"size": grid.size, "overlap": grid.overlap, "margin": grid.margin},
         "options": _deciding(job.options),
         "device": torch.device(job.plan.device).type,
@@ -115,6 +117,15 @@ def versions() -> dict[str, str]:
         "torch": torch.__version__,
         "gdal": rasterio.__gdal_version__,
     }
+
+
+def _bands(job: Job) -> dict[str, object]:
+    """Return, for each band of the model, which band of the scene it is and how that is read."""
+    found: dict[str, object] = {}
+    for name, at in zip(job.predictor.card.bands.names, job.match.indexes, strict=True):
+        band = asdict(job.source.bands[at])
+        found[name] = band | {"number": at + 1, "nodata": str(band["nodata"])}  # NaN has no equal
+    return found
 
 
 def _deciding(options: PredictOptions) -> dict[str, object]:
