@@ -7,6 +7,8 @@ import multiprocessing
 import os
 import resource
 import sys
+import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +17,8 @@ SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(
     ["pytest", "geohier.cli.main", "geohier.inference.many", "geohier.models.segmentation"]
 )
-PATIENCE_S = 120
-"""A process that takes longer hangs."""
+PATIENCE_S = 600
+"""A process that takes longer hangs, even on a machine with other work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,32 +36,43 @@ class Command(AbstractContextManager["Command"]):
     Args:
         words: what is typed after `geohier`.
         logs: folder for what it says.
+        terminal: path of a terminal that stands in for the file of stderr.
         largest_file: bytes beyond which no file can grow, as on a full disk.
     """
 
-    def __init__(self, *words: object, logs: Path, largest_file: int | None = None) -> None:
-        self.out, self.err = logs / "stdout", logs / "stderr"
+    def __init__(
+        self,
+        *words: object,
+        logs: Path,
+        terminal: Path | None = None,
+        largest_file: int | None = None,
+    ) -> None:
+        self._out, self._err = logs / "stdout", logs / "stderr"
+        self._err.touch()
         argv = ["geohier", *(str(word) for word in words)]
-        self._process = SERVER.Process(target=_run, args=(argv, self.out, self.err, largest_file))
+        given = (argv, self._out, terminal or self._err, largest_file)
+        self._process = SERVER.Process(target=_run, args=given)
         self._process.start()
-
-    @property
-    def pid(self) -> int:
         assert self._process.pid is not None
-        return self._process.pid
+        self.pid = self._process.pid
 
-    @property
-    def running(self) -> bool:
-        return self._process.is_alive()
+    def send(self, number: int) -> None:
+        """Send a signal."""
+        os.kill(self.pid, number)
 
-    def send(self, signal: int) -> None:
-        os.kill(self.pid, signal)
+    def wait_until(self, reached: Callable[[], bool]) -> None:
+        """Wait until something is so, while the process goes on."""
+        until = time.monotonic() + PATIENCE_S
+        while not reached():
+            assert self._process.is_alive(), f"ended too early: {self._err.read_text()}"
+            assert time.monotonic() < until, f"hangs: {self._err.read_text()}"
+            time.sleep(0.001)
 
     def wait(self) -> Ended:
         """Wait for the end; the code is that of `subprocess`, negative for a signal."""
         self._process.join(PATIENCE_S)
-        assert self._process.exitcode is not None, f"hangs: {self.err.read_text()}"
-        return Ended(self._process.exitcode, self.out.read_text(), self.err.read_text())
+        assert self._process.exitcode is not None, f"hangs: {self._err.read_text()}"
+        return Ended(self._process.exitcode, self._out.read_text(), self._err.read_text())
 
     def __exit__(self, *error: object) -> None:
         self._process.kill()

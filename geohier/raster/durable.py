@@ -27,11 +27,18 @@ def writing(path: Path) -> Iterator[None]:
     except GeohierError:
         raise
     except (OSError, SystemError, RasterioError, CPLE_BaseError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise ResourceError(
-            f"{path} cannot be written ({' '.join(reason.split())}): free some space or choose "
-            "another folder, then run again; what is finished is kept"
+            f"{path} cannot be written ({_reason(error)}): free some space or choose another "
+            "folder, then run again; what is finished is kept"
         ) from error
+
+
+def _reason(error: BaseException) -> str:
+    """Return what was said first: rasterio's own words on top of GDAL's say little."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(said.split())
 
 
 def write_durably(path: Path, data: bytes) -> None:

@@ -1,0 +1,57 @@
+"""A prediction that takes a second or more, so that it can be interrupted."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from affine import Affine
+from processes import Command, Ended
+
+from geohier.raster.layers import layer_path
+
+LAYERS = ("labels", "confidence")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """A prediction of several parts and two layers."""
+
+    scene: Path
+    model: Path
+    logs: Path
+
+    def to(self, out: Path, *more: object, **limits: object) -> Command:
+        """Start it, with its result going to `out`."""
+        words = ("--size", 64, "--overlap", 32, "--tta", "d4", "--confidence", "--device", "cpu")
+        where = (self.scene, "--model", self.model, "--out", out)
+        return Command("predict", *where, *words, *more, logs=self.logs, **limits)
+
+    def done(self, out: Path, *more: object, **limits: object) -> Ended:
+        """Do it, and wait for its end."""
+        with self.to(out, *more, **limits) as command:
+            return command.wait()
+
+
+def write_scene(folder: Path) -> Path:
+    """Write a scene of seven rows of tiles."""
+    values = np.random.default_rng(0).integers(1, 200, size=(3, 250, 90), dtype="uint8")
+    shape = {"count": 3, "height": 250, "width": 90, "dtype": "uint8", "driver": "GTiff"}
+    place = {"crs": "EPSG:32631", "transform": Affine(10, 0, 500_000, 0, -10, 5_000_000)}
+    with rasterio.open(folder / "scene.tif", "w", **shape, **place) as file:
+        file.write(values)
+        file.descriptions = ("red", "green", "blue")
+    return folder / "scene.tif"
+
+
+def parts_of(out: Path) -> int:
+    """Return how many parts of a result are finished and listed."""
+    listed = out.with_name(f"{out.name}.parts") / "parts.jsonl"
+    return listed.read_bytes().count(b"\n") if listed.exists() else 0
+
+
+def digests(out: Path) -> list[str]:
+    """Return the SHA-256 of each layer of a result."""
+    paths = [layer_path(out, layer) for layer in LAYERS]
+    return [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
