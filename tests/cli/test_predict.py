@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -325,6 +327,21 @@ def test_parts_of_another_run_are_kept_unless_restarted(
 
 def interrupted(*arguments: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_a_run_that_was_interrupted_makes_only_what_is_missing(
+    predict: Callable, echo: Echo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("geohier.raster.store.PartStore.finish", interrupted)
+        result = predict(code=130)
+    assert result.err == "geohier: interrupted; run the same command again to go on\n"
+    assert len(echo.seen) == 15
+    journal = tmp_path / "map.tif.parts" / "parts.jsonl"
+    journal.write_text("".join(journal.read_text().splitlines(keepends=True)[:2]))
+    predict()
+    assert len(echo.seen) == 15 + 10, "the last row of three, and the one that hands over to it"
+    np.testing.assert_array_equal(read(tmp_path / "map.tif"), brightest(values()))
 
 
 def test_damaged_blocks_are_fatal_if_one_is_strict(
@@ -703,6 +720,22 @@ def test_a_model_that_cannot_be_used_exits_with_4(
         result = run(command, scene, "--model", model, "--out", tmp_path / "map.tif")
         assert (result.code, result.out, len(result.err.splitlines())) == (4, "", 1)
     assert not (tmp_path / "map.tif").exists()
+
+
+def test_a_scene_that_cannot_be_opened_is_told_before_torch_is_loaded(tmp_path: Path) -> None:
+    program = (
+        "import sys; from geohier.cli.main import app\n"
+        "try: app(sys.argv[1:])\n"
+        "except SystemExit as end: sys.exit(end.code + 50 * ('torch' in sys.modules))"
+    )
+    words = ("predict", tmp_path / "none.tif", "-m", tmp_path / "none", "-o", tmp_path / "map.tif")
+    ended = subprocess.run(
+        [sys.executable, "-c", program, *words], capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (
+        3,
+        f"geohier: {tmp_path / 'none.tif'}: no such file\n",
+    )
 
 
 def test_running_out_of_memory_exits_with_5(

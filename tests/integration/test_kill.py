@@ -17,23 +17,13 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def kill_somewhere(work: Work, out: Path, chance: random.Random) -> None:
-    """Start a run, and kill it at some moment after it has got on."""
-    before = parts_of(out)
-    with work.to(out) as command:
-        command.wait_until(lambda: parts_of(out) > before)
-        time.sleep(chance.random() * 0.1)
-        command.send(signal.SIGKILL)
-        assert command.wait().code == -signal.SIGKILL
-    assert not out.exists()
-
-
 def test_a_run_that_is_killed_and_killed_again_ends_as_an_unbroken_one(
     work: Work, whole: list[str], tmp_path: Path
 ) -> None:
     out = tmp_path / "out" / "map.tif"
     for _ in range(3):
-        kill_somewhere(work, out, random.Random(time.time_ns()))
+        assert work.stopped(out, by=signal.SIGKILL).code == -signal.SIGKILL
+        assert not out.exists()
     ended = work.done(out, "--quiet")
     assert (ended.code, ended.err) == (0, "")
     assert digests(out) == whole
@@ -46,17 +36,14 @@ def test_a_run_may_be_killed_at_any_moment(work: Work, whole: list[str], tmp_pat
     started = time.monotonic()
     assert work.done(tmp_path / "timed" / "map.tif").code == 0
     seconds = time.monotonic() - started
+    chance = random.Random(0)
     for trial in range(12):
         out = tmp_path / f"trial{trial}" / "map.tif"
-        chance = random.Random(trial)
-        killed = 0
-        while killed < 4:
+        for _ in range(4):
             with work.to(out) as command:
                 time.sleep(chance.uniform(0, 1.1 * seconds))
                 command.send(signal.SIGKILL)
-                killed += command.wait().code == -signal.SIGKILL
-                if command.wait().code == 0:
-                    break
+                assert command.wait().code in (0, -signal.SIGKILL)
         ended = work.done(out, "--quiet")
         assert (ended.code, ended.err) == (0, ""), trial
         assert digests(out) == whole
@@ -68,20 +55,11 @@ def test_a_run_that_is_asked_to_stop_says_how_to_go_on(
     number: int, code: int, work: Work, whole: list[str], tmp_path: Path
 ) -> None:
     out = tmp_path / "out" / "map.tif"
-    with work.to(out) as command:
-        command.wait_until(lambda: parts_of(out) > 1)
-        command.send(number)
-        stopped = command.wait()
+    stopped = work.stopped(out, by=number)
     assert (stopped.code, stopped.out) == (code, "")
     assert stopped.err == "geohier: interrupted; run the same command again to go on\n"
     assert names(out.parent) == {"map.tif.parts"}
-    kept = parts_of(out)
-
-    with work.to(out) as command:
-        command.wait_until(lambda: parts_of(out) > kept)
-        ended = command.wait()
-
-    assert ended.code == 0
+    assert work.done(out).code == 0
     assert digests(out) == whole
     assert names(out.parent) == FINISHED
 
@@ -91,7 +69,7 @@ def test_a_second_run_on_the_same_output_names_the_first(
 ) -> None:
     out = tmp_path / "out" / "map.tif"
     with work.to(out) as first:
-        first.wait_until(lambda: parts_of(out) > 0)
+        first.wait_until(out.with_name("map.tif.parts").exists)
         first.send(signal.SIGSTOP)
         second = work.done(out, "--overwrite", "--restart")
         first.send(signal.SIGCONT)
