@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from geohier.cli.errors import reports_errors, say
+from geohier.cli.prediction_flags import ModelFlags, changed, takes_flags
 from geohier.errors import FINISHED_WITH_FAILURES, ConfigError
 
 if TYPE_CHECKING:
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
 
 
 @reports_errors
+@takes_flags
 def evaluate(
+    flags: ModelFlags,
     predictions: Annotated[
         list[Path] | None,
         typer.Argument(help="Class rasters, or folders of them.", show_default=False),
@@ -67,7 +70,8 @@ def evaluate(
 ) -> None:
     """Score predictions against labels, or a model on labelled scenes.
 
-    A class that the labels do not hold is "absent" and left out of the means.
+    A class that the labels do not hold is "absent" and left out of the means. The options from
+    --threshold on say how --model predicts.
 
     For example:
 
@@ -86,9 +90,9 @@ def evaluate(
             outside=outside,
             images=images,
         )
-        result = _evaluate_model(model, data, split, overrides or [], out, picture)
+        result = _evaluate_model(model, data, split, overrides or [], out, picture, flags)
     else:
-        _refuse("a model", set=overrides, out=out)
+        _refuse("a model", set=overrides, out=out, **changed(flags))
         result = _evaluate_files(
             predictions or [],
             labels,
@@ -105,7 +109,7 @@ def _refuse(what: str, **options: object) -> None:
     """Refuse options that the way of scoring that was chosen does not have."""
     for name, value in options.items():
         if value:
-            option = "PREDICTION" if name == "predictions" else f"--{name}"
+            option = "PREDICTION" if name == "predictions" else f"--{name.replace('_', '-')}"
             raise ConfigError(
                 f"{option} is for scoring {what}: give PREDICTION... --labels, "
                 "or --model with --data"
@@ -119,6 +123,7 @@ def _evaluate_model(
     overrides: list[str],
     out: Path | None,
     pictures: Path | None,
+    flags: ModelFlags,
 ) -> "Evaluation":
     if model is None or data is None:
         missing = "--model" if model is None else "--data"
@@ -127,7 +132,15 @@ def _evaluate_model(
     from geohier.studies.evaluate_model import evaluate_model
 
     config = load_config(data, overrides)
-    return evaluate_model(model, config, split, out=out, pictures=pictures, on_scene=_say_scene)
+    return evaluate_model(
+        model,
+        config,
+        split,
+        out=out,
+        options=flags.predict_options(),
+        pictures=pictures,
+        on_scene=_say_scene,
+    )
 
 
 def _evaluate_files(

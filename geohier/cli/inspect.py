@@ -25,6 +25,9 @@ def inspect(
             show_default=False,
         ),
     ],
+    nodata: Annotated[
+        float | None, typer.Option(help="Nodata value, in place of what the files declare.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Describe a scene as geohier reads it, or a model and whether its files are whole.
@@ -44,7 +47,7 @@ def inspect(
         return
     from geohier.studies.inspect_scene import describe_scene
 
-    scene = describe_scene(path)
+    scene = describe_scene(path, nodata=nodata)
     _print(scene.to_json() if as_json else _scene_lines(scene))
     if as_json:
         return

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from geohier.cli.errors import reports_errors
-from geohier.cli.prediction_flags import PredictionFlags, takes_prediction_flags
+from geohier.cli.prediction_flags import PredictionFlags, takes_flags
 from geohier.errors import GeohierError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @reports_errors
-@takes_prediction_flags
+@takes_flags
 def plan(
     scenes: Annotated[
         list[str],

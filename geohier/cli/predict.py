@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from geohier.cli.errors import reports_errors, say, say_error
-from geohier.cli.prediction_flags import PredictionFlags, parse_pairs, takes_prediction_flags
+from geohier.cli.prediction_flags import PredictionFlags, parse_pairs, takes_flags
 from geohier.cli.progress import megapixels_per_second, pixel_progress
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @reports_errors
-@takes_prediction_flags
+@takes_flags
 def predict(
     scenes: Annotated[
         list[str],

@@ -1,12 +1,11 @@
-"""Options that `predict` and `plan` share, declared once: what one plans is what the other does."""
+"""Options that commands share, declared once: what `plan` plans is what `predict` does."""
 
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
-from enum import StrEnum
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Literal, get_type_hints
 
 import typer
 
@@ -17,46 +16,93 @@ if TYPE_CHECKING:
     from geohier.raster.reader import OpenOptions
 
 
-class Blend(StrEnum):
-    """How tiles meet."""
+@dataclass(frozen=True, kw_only=True)
+class ModelFlags:
+    """What a user may say on the command line about how a model is used."""
 
-    TAPER = "taper"
-    CROP = "crop"
+    threshold: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CLASS=P", help="Choose CLASS wherever its probability reaches P."),
+    ] = None
+    size: Annotated[
+        int | None,
+        typer.Option(help="Side of a tile, px.", show_default="from the model's margin"),
+    ] = None
+    overlap: Annotated[
+        int | None,
+        typer.Option(help="Pixels that tiles share.", show_default="from the model's margin"),
+    ] = None
+    blend: Annotated[
+        Literal["taper", "crop"],
+        typer.Option(help="Hand over along a ramp, or cut in the middle of the overlap."),
+    ] = "taper"
+    batch_size: Annotated[
+        str, typer.Option(help="Tiles that go through the model together, or auto.")
+    ] = "auto"
+    device: Annotated[str, typer.Option(help="auto, cuda, cuda:1, mps or cpu.")] = "auto"
+    precision: Annotated[
+        Literal["auto", "bf16", "fp32"],
+        typer.Option(help="auto is bf16 where the processor computes in it."),
+    ] = "auto"
+    tta: Annotated[
+        Literal["none", "d4"],
+        typer.Option(help="d4 averages over the flips and rotations: eight times the work."),
+    ] = "none"
+    bands: Annotated[
+        str | None,
+        typer.Option(help="The scene's bands in the model's order, by name or number: 4,3,2."),
+    ] = None
+    valid: Annotated[
+        Literal["all", "any"],
+        typer.Option(help="A pixel is valid if all, or any, of its bands are."),
+    ] = "all"
+    alpha: Annotated[
+        Literal["auto", "band", "none"],
+        typer.Option(help="Whether a band is alpha; `geohier inspect` says what auto does."),
+    ] = "auto"
+    force_scale: Annotated[
+        bool, typer.Option("--force-scale", help="Accept units other than the model's.")
+    ] = False
+    force_gsd: Annotated[
+        bool, typer.Option("--force-gsd", help="Accept a GSD far from the model's.")
+    ] = False
+    memory_gb: Annotated[
+        float | None,
+        typer.Option(
+            help="Memory to work in, GiB; wider rasters are worked through in swaths.",
+            show_default="a quarter of the machine's",
+        ),
+    ] = None
 
+    def predict_options(self) -> "PredictOptions":
+        """Return how scenes are predicted.
 
-class Precision(StrEnum):
-    """Number format of the model."""
+        Raises:
+            ConfigError: an option is not of the form that it should have.
+        """
+        from geohier.inference.options import PredictOptions
 
-    AUTO = "auto"
-    BF16 = "bf16"
-    FP32 = "fp32"
-
-
-class Tta(StrEnum):
-    """Test-time augmentation."""
-
-    NONE = "none"
-    D4 = "d4"
-
-
-class Valid(StrEnum):
-    """Which bands make a pixel valid."""
-
-    ALL = "all"
-    ANY = "any"
-
-
-class Alpha(StrEnum):
-    """Whether a band is alpha."""
-
-    AUTO = "auto"
-    BAND = "band"
-    NONE = "none"
+        return PredictOptions(
+            thresholds=parse_thresholds(self.threshold),
+            size=self.size,
+            overlap=self.overlap,
+            blend=self.blend,
+            batch_size=parse_batch_size(self.batch_size),
+            device=self.device,
+            precision=self.precision,
+            symmetric=self.tta == "d4",
+            bands=None if self.bands is None else parse_list(self.bands),
+            valid=self.valid,
+            alpha=self.alpha,
+            force_scale=self.force_scale,
+            force_gsd=self.force_gsd,
+            memory_gb=self.memory_gb,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictionFlags:
-    """What a user may say on the command line about a prediction."""
+class PredictionFlags(ModelFlags):
+    """What a user may say further about scenes and results."""
 
     mosaic: Annotated[
         bool, typer.Option("--mosaic", help="Read adjoining rasters on one grid as one scene.")
@@ -70,60 +116,12 @@ class PredictionFlags:
     entropy: Annotated[
         bool, typer.Option("--entropy", help="Also write the entropy, from 0 (sure) to 1.")
     ] = False
-    threshold: Annotated[
-        list[str] | None,
-        typer.Option(metavar="CLASS=P", help="Choose CLASS wherever its probability reaches P."),
-    ] = None
     aoi: Annotated[
         Path | None,
         typer.Option(help="Polygons in a vector file; outside is nodata and costs nothing."),
     ] = None
-    size: Annotated[
-        int | None,
-        typer.Option(help="Side of a tile, px.", show_default="from the model's margin"),
-    ] = None
-    overlap: Annotated[
-        int | None,
-        typer.Option(help="Pixels that tiles share.", show_default="from the model's margin"),
-    ] = None
-    blend: Annotated[
-        Blend, typer.Option(help="Hand over along a ramp, or cut in the middle of the overlap.")
-    ] = Blend.TAPER
-    batch_size: Annotated[
-        str, typer.Option(help="Tiles that go through the model together, or auto.")
-    ] = "auto"
-    device: Annotated[str, typer.Option(help="auto, cuda, cuda:1, mps or cpu.")] = "auto"
-    precision: Annotated[
-        Precision, typer.Option(help="auto is bf16 where the processor computes in it.")
-    ] = Precision.AUTO
-    tta: Annotated[
-        Tta, typer.Option(help="d4 averages over the flips and rotations: eight times the work.")
-    ] = Tta.NONE
-    bands: Annotated[
-        str | None,
-        typer.Option(help="The scene's bands in the model's order, by name or number: 4,3,2."),
-    ] = None
-    valid: Annotated[
-        Valid, typer.Option(help="A pixel is valid if all, or any, of its bands are.")
-    ] = Valid.ALL
-    alpha: Annotated[
-        Alpha, typer.Option(help="Whether a band is alpha; `geohier inspect` says what auto does.")
-    ] = Alpha.AUTO
     nodata: Annotated[
         float | None, typer.Option(help="Nodata value, in place of what the files declare.")
-    ] = None
-    force_scale: Annotated[
-        bool, typer.Option("--force-scale", help="Accept units other than the model's.")
-    ] = False
-    force_gsd: Annotated[
-        bool, typer.Option("--force-gsd", help="Accept a GSD far from the model's.")
-    ] = False
-    memory_gb: Annotated[
-        float | None,
-        typer.Option(
-            help="Memory to work in, GiB; wider rasters are worked through in swaths.",
-            show_default="a quarter of the machine's",
-        ),
     ] = None
     max_pixels: Annotated[
         int | None, typer.Option(min=1, help="Refuse scenes with more pixels.")
@@ -146,38 +144,25 @@ class PredictionFlags:
         }
 
     def predict_options(self) -> "PredictOptions":
-        """Return how scenes are predicted.
-
-        Raises:
-            ConfigError: an option is not of the form that it should have.
-        """
-        from geohier.inference.options import PredictOptions
-
-        return PredictOptions(
+        return replace(
+            super().predict_options(),
             confidence=self.confidence,
             entropy=self.entropy,
             probabilities=self.probabilities,
-            thresholds=parse_thresholds(self.threshold),
             aoi=self.aoi,
-            size=self.size,
-            overlap=self.overlap,
-            blend=self.blend.value,
-            batch_size=parse_batch_size(self.batch_size),
-            device=self.device,
-            precision=self.precision.value,
-            symmetric=self.tta is Tta.D4,
-            bands=None if self.bands is None else parse_list(self.bands),
-            valid=self.valid.value,
-            alpha=self.alpha.value,
-            force_scale=self.force_scale,
-            force_gsd=self.force_gsd,
-            memory_gb=self.memory_gb,
         )
 
 
-def takes_prediction_flags[R](command: Callable[..., R]) -> Callable[..., R]:
-    """Give a command the options of `PredictionFlags`; it gets them as its argument `flags`."""
-    hints = get_type_hints(PredictionFlags, include_extras=True)
+def changed(flags: ModelFlags) -> dict[str, object]:
+    """Return the options that a user has given, by name."""
+    values = {field.name: getattr(flags, field.name) for field in fields(flags)}
+    return {name: value for name, value in values.items() if value != getattr(type(flags), name)}
+
+
+def takes_flags[R](command: Callable[..., R]) -> Callable[..., R]:
+    """Give a command the options of the class of its argument `flags`, which it gets filled in."""
+    kind: type[ModelFlags] = get_type_hints(command)["flags"]
+    hints = get_type_hints(kind, include_extras=True)
     own = [at for at in inspect.signature(command).parameters.values() if at.name != "flags"]
     shared = [
         inspect.Parameter(
@@ -186,13 +171,13 @@ def takes_prediction_flags[R](command: Callable[..., R]) -> Callable[..., R]:
             default=field.default,
             annotation=hints[field.name],
         )
-        for field in fields(PredictionFlags)
+        for field in fields(kind)
     ]
 
     @functools.wraps(command)
     def expanded(**values: object) -> R:
         flags = {parameter.name: values.pop(parameter.name) for parameter in shared}
-        return command(**values, flags=PredictionFlags(**flags))  # type: ignore[arg-type]
+        return command(**values, flags=kind(**flags))  # type: ignore[arg-type]
 
     parameters = [at.replace(kind=inspect.Parameter.KEYWORD_ONLY) for at in own] + shared
     expanded.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

@@ -85,8 +85,11 @@ def dump_config(config: TrainConfig) -> str:
 
 
 def config_hash(config: TrainConfig) -> str:
-    """Return the SHA-256 of everything in the config except where its data lie."""
-    values = config.model_dump(mode="json", exclude={"data": {"root"}})
+    """Return the SHA-256 of everything in the config that decides what is learnt.
+
+    Where its data lie and how many processes cut chips do not.
+    """
+    values = config.model_dump(mode="json", exclude={"data": {"root"}, "training": {"workers"}})
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 

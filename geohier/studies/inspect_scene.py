@@ -96,14 +96,18 @@ class SceneReport:
         return fields
 
 
-def describe_scene(path: Path | str) -> SceneReport:
+def describe_scene(path: Path | str, *, nodata: float | None = None) -> SceneReport:
     """Describe a raster, a scene file or a SAFE folder from its head and a small sample.
+
+    Args:
+        path: the scene.
+        nodata: nodata value, in place of what the files declare.
 
     Raises:
         InputError: it cannot be opened.
     """
     scene = scene_at(Path(path))
-    with open_scene(scene, allow_ungeoreferenced=True) as source:
+    with open_scene(scene, allow_ungeoreferenced=True, nodata=nodata) as source:
         files = tuple(_describe_file(file) for file in islice(source.files, MOST_FILES))
         bands, sampled, notes = _describe_bands(source)
         box = source.geobox

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import rasterio
 import typer
+from small_models import COLOURS, save_small_model
 from typer.testing import CliRunner
 
 from geohier.cli.evaluate import evaluate
@@ -61,6 +62,21 @@ def test_pictures_are_drawn(maps: Path) -> None:
     assert sorted(path.name for path in (maps / "png").iterdir()) == ["a.png", "b.png"]
 
 
+def test_a_model_is_scored_with_the_options_of_predict(write_scene: Write, tmp_path: Path) -> None:
+    write_scene(np.full((3, 64, 64), 100, "uint8"), "image.tif", descriptions=COLOURS)
+    write_scene(np.full((1, 64, 64), 2, "uint8"), "mask.tif")
+    (tmp_path / "split.csv").write_text(
+        "scene,split,image,mask\nfit,train,image.tif,mask.tif\njudge,val,image.tif,mask.tif\n"
+    )
+    config = tmp_path / "config.yaml"
+    config.write_text("data: {root: ., classes: {land: 0, water: 1, roof: 2}}")
+    model = save_small_model(tmp_path / "model")
+    scored = ("--model", model, "--data", config, "--json", "--threshold")
+    sure = json.loads(run(*scored, "roof=0")[1])
+    never = json.loads(run(*scored, "land=0")[1])
+    assert (sure["pooled"]["accuracy"], never["pooled"]["accuracy"]) == (1.0, 0.0)
+
+
 def test_a_scene_that_fails_is_named_and_the_exit_code_is_6(maps: Path) -> None:
     (maps / "masks" / "a.tif").write_bytes(b"II*\0 no more of it")
     code, out, err = run(maps / "out", "--labels", maps / "masks")
@@ -78,6 +94,7 @@ def test_a_scene_that_fails_is_named_and_the_exit_code_is_6(maps: Path) -> None:
         (("{out}/a.tif", "--model", "{out}", "--data", "x.yaml"), 2, "PREDICTION is for scoring"),
         (("{out}/a.tif", "--labels", "{masks}", "--set", "a=1"), 2, "--set is for scoring a model"),
         (("{out}/a.tif", "--labels", "{masks}", "--ignore", "x"), 2, "--ignore x"),
+        (("{out}/a.tif", "--labels", "{masks}", "--batch-size", "2"), 2, "--batch-size is for"),
         (("{out}/a.tif", "--labels", "{masks}", "--classes", "a,a"), 2, "--classes"),
         (("--model", "{out}", "--data", "{out}/none.yaml"), 2, "none.yaml"),
         (("{out}/none.tif", "--labels", "{masks}/a.tif", "--classes", "a,b"), 3, "no such file"),

@@ -33,8 +33,8 @@ def run(*words: object) -> tuple[int, str, str]:
     return result.exit_code, result.stdout, result.stderr
 
 
-def described(path: Path) -> dict[str, object]:
-    code, out, _ = run(path, "--json")
+def described(path: Path, *options: str) -> dict[str, object]:
+    code, out, _ = run(path, "--json", *options)
     assert code == 0
     found: dict[str, object] = json.loads(out)
     return found
@@ -52,6 +52,12 @@ def test_a_raster_is_described(write_scene: Write) -> None:
     assert red["percentiles"] == pytest.approx(np.percentile(np.arange(100), [2, 50, 98]))
     assert (nir["lowest"], nir["highest"]) == (50, 99)
     assert run(path)[1].splitlines()[0] == "scene: 10 x 10 px, 2 bands"
+
+
+def test_another_nodata_value_may_be_said(write_scene: Write) -> None:
+    path = write_scene(np.arange(4, dtype="float32").reshape(1, 2, 2))
+    assert described(path)["bands"][0]["valid_share"] == 1.0  # type: ignore[index]
+    assert described(path, "--nodata", "3")["bands"][0]["valid_share"] == 0.75  # type: ignore[index]
 
 
 @pytest.mark.parametrize(

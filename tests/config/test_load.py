@@ -195,6 +195,7 @@ def test_the_hash_follows_all_but_the_place_of_the_data(write_config: WriteConfi
     path = write_config(CLASSES)
     here = config_hash(load_config(path))
     assert config_hash(load_config(path, [f"data.root={os.sep}elsewhere"])) == here
+    assert config_hash(load_config(path, ["training.workers=0"])) == here
     assert config_hash(load_config(path, ["training.seed=1"])) != here
 
 
