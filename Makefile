@@ -30,7 +30,7 @@ lint: ready ## style, types and the direction of imports
 lock: ## renew requirements.txt from pyproject.toml; `make lock ARGS=--upgrade` for newer versions
 	@./setup.sh lock $(ARGS)
 
-bench: ready ## measure speed, memory and scores, and write docs/results.md
+bench: ready ## measure speed and memory, and write docs/results.md
 	$(python) tests/bench/run.py
 
 wheel: ready ## build dist/*.whl and dist/*.tar.gz
