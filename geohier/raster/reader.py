@@ -74,10 +74,17 @@ def open_raster(
             check_size(path, dataset, max_pixels)
             geobox = place_of(path, dataset, allow_ungeoreferenced=allow_ungeoreferenced)
             bands, notes = band_table(path, dataset, nodata, band_names)
-        BlockCache.reserve(block_bytes(dataset))
         more = sources_of_vrt(Path(path)) if dataset.driver == "VRT" else ()
+        BlockCache.reserve(max((block_bytes(dataset), *map(_checked_block_bytes, more))))
         stack.pop_all()
     return RasterSource(Path(path), handle, geobox, bands, notes, more)
+
+
+def _checked_block_bytes(path: Path) -> int:
+    """Return the size of the blocks of a file behind a VRT, whose own blocks say nothing of it."""
+    with open_dataset(path) as dataset, raster_io(path):
+        check_size(path, dataset, None)
+        return block_bytes(dataset)
 
 
 class RasterSource:

@@ -405,8 +405,12 @@ def test_a_block_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None:
     place = {"crs": "EPSG:32631", "transform": Affine(1, 0, 5e5, 0, -1, 5e6)}
     rasterio.open(path, "w", **profile, **tiles, **place).close()
 
-    with pytest.raises(InputError, match="16400 x 16400 px unpack to 256 MiB"):
-        open_raster(path)
+    behind_vrt = tmp_path / "bomb.vrt"
+    rasterio.shutil.copy(path, behind_vrt, driver="VRT")
+
+    for bomb in (path, behind_vrt):
+        with pytest.raises(InputError, match=r"bomb.tif: .* 16400 x 16400 px unpack to 256 MiB"):
+            open_raster(bomb)
 
 
 def test_the_cache_holds_the_largest_block(write_scene: WriteScene) -> None:
