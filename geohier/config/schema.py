@@ -35,12 +35,40 @@ class Section(BaseModel):
 class ImageMaskPair(Section):
     """One labelled scene, named by its files."""
 
-    image: Path
-    """Raster, relative to data.root unless absolute."""
+    image: Path | tuple[Path, ...]
+    """Raster, relative to data.root unless absolute; or a list of rasters of one place, of which
+    the first gives the grid."""
     mask: Path
-    """Label raster on the image's grid, relative to data.root unless absolute."""
+    """Raster of labels on any grid, or vector file of polygons, boxes or points in any CRS,
+    relative to data.root unless absolute."""
     id: str | None = None
     """Name of the scene; the image's file name without suffix where null."""
+
+
+class LabelsConfig(Section):
+    """How the labels on disk are to be understood; masks on their images' grids need none of it."""
+
+    column: str = "mask"
+    """Column of split.csv that names the file with the labels: a raster or a vector file."""
+    attribute: str | None = None
+    """Column of vector labels that holds label values or names of classes; null: all features are
+    of the second of two classes."""
+    outside: str | None = None
+    """Class of the ground that no feature of a vector file covers; null: it is unlabelled."""
+    point_radius_m: PositiveFloat | None = None
+    """Radius of the discs that stand for points, in metres on the ground."""
+    areas: Path | None = None
+    """Vector file of polygons in which the labels are complete, relative to data.root unless
+    absolute: only there is the ground that no feature covers of the class outside."""
+
+    @model_validator(mode="after")
+    def _areas_need_outside(self) -> Self:
+        if self.areas is not None and self.outside is None:
+            raise ValueError(
+                "areas say where labels are complete, but outside, the class of the ground that "
+                "no label covers there, is null: set it"
+            )
+        return self
 
 
 class DataConfig(Section):
@@ -54,6 +82,11 @@ class DataConfig(Section):
     """Scenes to train on, as a list of {image, mask}; empty where split.csv or folders say so."""
     val: tuple[ImageMaskPair, ...] = ()
     """Scenes that judge the model and choose nothing, as a list of {image, mask}."""
+    image_columns: tuple[str, ...] = Field(default=("image",), min_length=1)
+    """Columns of split.csv whose rasters together are a scene, such as [image, s1, dem]; the first
+    gives the grid, to which the others are brought."""
+    labels: LabelsConfig = LabelsConfig()
+    """How the labels are to be understood."""
     exclude: tuple[str, ...] = ()
     """Ids of scenes that are left out of everything."""
     classes: Annotated[
@@ -76,6 +109,14 @@ class DataConfig(Section):
                     f"class {one.name} has the label value {self.ignore}, which is also "
                     "data.ignore: set ignore to null or to another value"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _labels_name_classes(self) -> Self:
+        names = [one.name for one in self.classes]
+        outside = self.labels.outside
+        if outside is not None and outside not in names:
+            raise ValueError(f"labels.outside {outside} is no class: they are {' '.join(names)}")
         return self
 
     @model_validator(mode="after")

@@ -4,36 +4,38 @@ Three layouts are read:
 
 - explicit lists, `data.train` and `data.val`;
 - `split.csv` in `data.root`, with the columns scene, split, image, mask (paths relative to the
-  root) and, where only part of a scene is in a split, windows: "row col height width; ...";
+  root; `data.image_columns` and `data.labels.column` may name others) and, where only part of a
+  scene is in a split, windows: "row col height width; ...";
 - folders `train/` and `val/` in `data.root`, each holding image and mask pairs (`pairs.py`).
 """
 
 import csv
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from geohier.config.schema import DataConfig, ImageMaskPair
 from geohier.data.pairs import find_pairs
+from geohier.data.scene import Scene, scene_at
 from geohier.errors import InputError, TilingError
 from geohier.geo.window import Window
+from geohier.raster.stack import StackFile
 
 SPLIT_FILE = "split.csv"
-COLUMNS = ("scene", "split", "image", "mask")
-
 type Split = Literal["train", "val"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelledScene:
-    """One scene, its label raster, and its split.
+    """One scene, its labels, and its split.
 
     Args:
         id: name of the scene, unique within its split.
-        image: the image's file.
-        mask: label raster on the image's grid.
+        image: raster, scene file or SAFE folder that gives the grid.
+        more: further rasters of the same place.
+        mask: label raster, or vector file.
         split: `train` is learned from, `val` judges.
         windows: parts of the scene that are in the split; empty for the whole scene.
     """
@@ -42,7 +44,16 @@ class LabelledScene:
     image: Path
     mask: Path
     split: Split
+    more: tuple[Path, ...] = ()
     windows: tuple[Window, ...] = ()
+
+    def raster(self) -> Scene:
+        """Return all files of the scene as one raster."""
+        first = scene_at(self.image)
+        if not self.more:
+            return first
+        files = (*first.files, *(StackFile(path=path) for path in self.more))
+        return Scene(id=self.id, path=self.image, files=files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +80,7 @@ def read_catalog(config: DataConfig) -> Catalog:
         InputError: a file or a column is missing, a scene stands twice, or nothing is left to
             train on.
     """
-    found = list(_listed(config) if config.train else _found_in(config.root))
+    found = list(_listed(config) if config.train else _found_in(config))
     _refuse_duplicates(found)
     _refuse_unknown(config.exclude, found)
     catalog = Catalog(tuple(scene for scene in found if scene.id not in config.exclude))
@@ -79,7 +90,8 @@ def read_catalog(config: DataConfig) -> Catalog:
             f"{len(found) - len(catalog.scenes)} excluded): give train scenes"
         )
     for scene in catalog.scenes:
-        _require(scene.image, scene.id, "image")
+        for image in (scene.image, *scene.more):
+            _require(image, scene.id, "image")
         _require(scene.mask, scene.id, "mask")
     return catalog
 
@@ -89,16 +101,25 @@ def _listed(config: DataConfig) -> Iterator[LabelledScene]:
     listed = (("train", config.train), ("val", config.val))
     for split, pairs in listed:
         for pair in pairs:
-            image, mask = config.root / pair.image, config.root / pair.mask
-            name = pair.id or image.stem
-            yield LabelledScene(id=name, image=image, mask=mask, split=split)
+            listed_images = pair.image if isinstance(pair.image, tuple) else (pair.image,)
+            image, *more = (config.root / path for path in listed_images)
+            yield LabelledScene(
+                id=pair.id or image.stem,
+                image=image,
+                more=tuple(more),
+                mask=config.root / pair.mask,
+                split=split,
+            )
 
 
-def _found_in(root: Path) -> Iterator[LabelledScene]:
+def _found_in(config: DataConfig) -> Iterator[LabelledScene]:
+    root = config.root
     if not root.is_dir():
         raise InputError(f"{root}: there is no such folder: set data.root or data_root")
     if (root / SPLIT_FILE).is_file():
-        yield from read_split_file(root / SPLIT_FILE)
+        yield from read_split_file(
+            root / SPLIT_FILE, images=config.image_columns, labels=config.labels.column
+        )
     elif (root / "train").is_dir():
         splits: tuple[Split, ...] = ("train", "val")
         for split in splits if (root / "val").is_dir() else splits[:1]:
@@ -111,8 +132,15 @@ def _found_in(root: Path) -> Iterator[LabelledScene]:
         )
 
 
-def read_split_file(path: Path) -> Iterator[LabelledScene]:
+def read_split_file(
+    path: Path, *, images: Sequence[str] = ("image",), labels: str = "mask"
+) -> Iterator[LabelledScene]:
     """Yield the scenes of a split.csv that are train or val; other splits are left out.
+
+    Args:
+        path: the file.
+        images: columns whose rasters together are a scene.
+        labels: column of the labels.
 
     Raises:
         InputError: the file cannot be read, lacks a column, or a row has an empty cell.
@@ -122,25 +150,30 @@ def read_split_file(path: Path) -> Iterator[LabelledScene]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as text: {error}") from error
     rows = csv.DictReader(text.splitlines())
-    missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
+    columns = ("scene", "split", *images, labels)
+    missing = [name for name in columns if name not in (rows.fieldnames or ())]
     if missing:
         raise InputError(
             f"{path}: no column {' '.join(missing)} among {' '.join(rows.fieldnames or ())}: "
-            f"the columns are {' '.join(COLUMNS)}"
+            f"the columns are {' '.join(columns)}"
         )
     for row in rows:
         if row["split"] in ("train", "val"):
-            yield _from_row(row, path, rows.line_num)
+            yield _from_row(row, columns, path, rows.line_num)
 
 
-def _from_row(row: dict[str, str], path: Path, line: int) -> LabelledScene:
-    empty = [name for name in COLUMNS if not row[name]]
+def _from_row(
+    row: dict[str, str], columns: tuple[str, ...], path: Path, line: int
+) -> LabelledScene:
+    _, _, *images, labels = columns
+    empty = [name for name in columns if not row[name]]
     if empty:
         raise InputError(f"{path}: line {line}: {' '.join(empty)} is empty: fill it in")
     return LabelledScene(
         id=row["scene"],
-        image=path.parent / row["image"],
-        mask=path.parent / row["mask"],
+        image=path.parent / row[images[0]],
+        more=tuple(path.parent / row[name] for name in images[1:]),
+        mask=path.parent / row[labels],
         split="train" if row["split"] == "train" else "val",
         windows=_windows(row.get("windows") or "", f"{path}: line {line}"),
     )

@@ -12,7 +12,7 @@ import numpy as np
 from geohier.config.classes import PALETTE
 from geohier.config.schema import ChipsConfig, DataConfig, TrainConfig
 from geohier.config.text import commented_config
-from geohier.data.catalog import COLUMNS, SPLIT_FILE, Catalog, read_catalog, windows_text
+from geohier.data.catalog import SPLIT_FILE, Catalog, read_catalog, windows_text
 from geohier.data.labels import count_values
 from geohier.data.pairs import find_pairs
 from geohier.data.scene import open_scene
@@ -181,7 +181,7 @@ def _split_text(folder: Path, pairs: tuple[tuple[Path, Path], ...], seed: int) -
     rows = _by_scene(pairs, seed) if whole else _by_blocks(pairs, seed)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow((*COLUMNS, "windows"))
+    writer.writerow(("scene", "split", "image", "mask", "windows"))
     for (image, mask), split, windows in rows:
         paths = (image.relative_to(folder).as_posix(), mask.relative_to(folder).as_posix())
         writer.writerow((image.stem, split, *paths, windows_text(windows)))

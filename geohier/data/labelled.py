@@ -3,19 +3,19 @@
 import os
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from odc.geo.geobox import GeoBox
 
 from geohier.data.catalog import LabelledScene
+from geohier.data.label_rules import LabelRules
+from geohier.data.label_source import open_labels
 from geohier.data.labels import IGNORE_INDEX, LabelTable, count_values
 from geohier.data.scene import open_scene
-from geohier.errors import LabelError
 from geohier.geo.window import Window, intersection, row_strips
-from geohier.raster.reader import open_raster
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,24 +39,33 @@ class LabelledPixels:
     Files are opened by the process that reads, so a data loader's workers may share the object.
 
     Args:
-        scene: image and mask.
+        scene: image and labels.
         bands: indexes of the image's bands, in the model's order.
         table: turns label values into class indexes.
+        rules: how the labels on disk are to be understood.
 
     Raises:
-        LabelError: the mask is not on the image's grid.
+        LabelError: the labels cannot be laid over the image.
+        ConfigError: the rules do not fit the labels.
     """
 
-    def __init__(self, scene: LabelledScene, bands: tuple[int, ...], table: LabelTable) -> None:
+    def __init__(
+        self,
+        scene: LabelledScene,
+        bands: tuple[int, ...],
+        table: LabelTable,
+        rules: LabelRules,
+    ) -> None:
         self.scene = scene
         self.bands = bands
         self.table = table
+        self.rules = rules
         self._kept: Cut | None = None
         self._opened: _Opened | None = None
         opened = self._open()
-        self.geobox: GeoBox = opened.image.geobox
+        self.geobox = opened.image.geobox
         self.dtype = opened.image.dtype
-        check_grids(scene, self.geobox, opened.mask.geobox)
+        self.notes: tuple[str, ...] = (*opened.image.notes, *opened.labels.notes)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -66,7 +75,7 @@ class LabelledPixels:
     @property
     def image_files(self) -> tuple[Path, ...]:
         """Files of the image; the first gives the grid."""
-        return self._open().sources[0].files
+        return self._open().source.files
 
     @property
     def nbytes(self) -> int:
@@ -89,11 +98,11 @@ class LabelledPixels:
         self._opened = None
 
     def label_values(self) -> Counter[float]:
-        """Count the values of the whole mask, as they are in the file."""
+        """Count the label values of the whole scene, as they are on disk."""
         total: Counter[float] = Counter()
-        mask = self._open().mask
+        labels = self._open().labels
         for strip in row_strips(*self.shape):
-            total.update(count_values(mask.read(strip).values))
+            total.update(count_values(labels.read(strip)))
         return total
 
     def has_labels(self, window: Window) -> bool:
@@ -134,13 +143,13 @@ class LabelledPixels:
         opened = self._open()
         pixels = opened.image.read(window)
         valid = pixels.valid.all(axis=0)
-        labels = self.table.indexes(opened.mask.read(window).values[0])
+        labels = self.table.indexes(opened.labels.read(window))
         usable = valid & inside(window, self.scene.windows) if self.scene.windows else valid
         return Cut(values=pixels.values, valid=valid, labels=np.where(usable, labels, IGNORE_INDEX))
 
     def _open(self) -> "_Opened":
         if self._opened is None or self._opened.process != os.getpid():
-            self._opened = _Opened(self.scene, self.bands)
+            self._opened = _Opened(self.scene, self.bands, self.rules)
         return self._opened
 
     def __getstate__(self) -> dict[str, object]:
@@ -151,24 +160,20 @@ class LabelledPixels:
 class _Opened:
     """Open files, which belong to the process that opened them."""
 
-    def __init__(self, scene: LabelledScene, bands: tuple[int, ...]) -> None:
+    def __init__(self, scene: LabelledScene, bands: tuple[int, ...], rules: LabelRules) -> None:
         self.process = os.getpid()
-        self.sources = (
-            open_scene(scene.image, allow_ungeoreferenced=True),
-            open_raster(scene.mask, allow_ungeoreferenced=True),
-        )
-        if len(self.sources[1].bands) != 1:
-            raise LabelError(
-                f"{scene.mask}: has {len(self.sources[1].bands)} bands, a mask has one: "
-                "write each class as one value in a single band"
+        with ExitStack() as stack:
+            self.source = stack.enter_context(
+                open_scene(scene.raster(), allow_ungeoreferenced=True)
             )
-        self.image = self.sources[0].select(bands)
-        self.mask = self.sources[1].select([0], alpha="none")
+            self.image = self.source.select(bands)
+            labels = open_labels(scene.mask, self.source.geobox, rules)
+            self.labels = stack.enter_context(labels)
+            self._files = stack.pop_all()
 
     def __del__(self) -> None:
-        if self.process == os.getpid():
-            for source in getattr(self, "sources", ()):
-                source.__exit__(None, None, None)
+        if self.process == os.getpid() and hasattr(self, "_files"):
+            self._files.close()
 
 
 def inside(window: Window, parts: Iterable[Window]) -> NDArray[np.bool_]:
@@ -179,24 +184,3 @@ def inside(window: Window, parts: Iterable[Window]) -> NDArray[np.bool_]:
         if shared is not None:
             found[shared.shifted(rows=-window.row_off, cols=-window.col_off).slices] = True
     return found
-
-
-def check_grids(scene: LabelledScene, image: GeoBox, mask: GeoBox) -> None:
-    """Check that a mask lies on its image's grid; one without georeference needs only its size.
-
-    Raises:
-        LabelError: it does not.
-    """
-    if image.shape != mask.shape:
-        raise LabelError(
-            f"{scene.mask}: is {mask.shape[0]} x {mask.shape[1]} px, but its image {scene.image} "
-            f"is {image.shape[0]} x {image.shape[1]} px: cut or warp the mask to the image's grid"
-        )
-    if mask.crs is None or image.crs is None:
-        return
-    shift_px = ~image.affine @ mask.affine
-    if image.crs != mask.crs or not shift_px.almost_equals(type(shift_px).identity(), 0.01):
-        raise LabelError(
-            f"{scene.mask}: lies on another grid than its image {scene.image} (CRS {mask.crs} "
-            f"against {image.crs}, or another corner or pixel size): warp it to the image's grid"
-        )

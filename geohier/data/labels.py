@@ -67,7 +67,7 @@ def count_values(labels: NDArray[np.generic]) -> dict[float, int]:
     if labels.dtype == np.uint8:
         counts = np.bincount(labels.astype(np.uint8, copy=False).ravel(), minlength=256)
         return {float(value): int(counts[value]) for value in np.flatnonzero(counts)}
-    values, counts = np.unique(labels, return_counts=True)
+    values, counts = np.unique(labels[labels == labels], return_counts=True)  # NaN is no label
     return dict(zip(values.astype(float).tolist(), counts.tolist(), strict=True))
 
 

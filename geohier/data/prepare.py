@@ -8,6 +8,7 @@ import psutil
 
 from geohier.config.schema import DataConfig, TrainConfig
 from geohier.data.catalog import LabelledScene, read_catalog
+from geohier.data.label_rules import LabelRules
 from geohier.data.labelled import LabelledPixels
 from geohier.data.labels import LabelTable, check_classes, check_values
 from geohier.data.normalise import file_hash, measure_bands
@@ -72,8 +73,9 @@ def prepare(config: TrainConfig) -> TrainingData:
     catalog = read_catalog(config.data)
     table = LabelTable(config.data.classes, config.data.ignore)
     names, declared = choose_bands(catalog.train[0], config.data.bands)
-    train = tuple(_pixels(scene, names, table) for scene in catalog.train)
-    val = tuple(_pixels(scene, names, table) for scene in catalog.val)
+    rules = LabelRules.of(config.data)
+    train = tuple(_pixels(scene, names, table, rules) for scene in catalog.train)
+    val = tuple(_pixels(scene, names, table, rules) for scene in catalog.val)
     counts = survey(train, table, config.data)
     survey(val, table, None)
     keep_in_memory(train)
@@ -178,8 +180,10 @@ def scene_step(one: LabelledPixels, wanted_m: float | None) -> tuple[float, floa
     return step
 
 
-def _pixels(scene: LabelledScene, names: tuple[str, ...], table: LabelTable) -> LabelledPixels:
-    return LabelledPixels(scene, find_bands(scene, names), table)
+def _pixels(
+    scene: LabelledScene, names: tuple[str, ...], table: LabelTable, rules: LabelRules
+) -> LabelledPixels:
+    return LabelledPixels(scene, find_bands(scene, names), table, rules)
 
 
 def _hashes(one: LabelledPixels) -> dict[str, str]:

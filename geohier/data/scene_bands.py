@@ -24,7 +24,7 @@ def choose_bands(
     Raises:
         InputError: the scene has no such band.
     """
-    with open_scene(scene.image, allow_ungeoreferenced=True) as source:
+    with open_scene(scene.raster(), allow_ungeoreferenced=True) as source:
         found = source.bands
         if wanted is None:
             indexes = [at for at, _ in enumerate(found) if not _is_alpha(source, at)]
@@ -40,7 +40,7 @@ def find_bands(scene: LabelledScene, names: tuple[str, ...]) -> tuple[int, ...]:
     Raises:
         InputError: the scene lacks some.
     """
-    with open_scene(scene.image, allow_ungeoreferenced=True) as source:
+    with open_scene(scene.raster(), allow_ungeoreferenced=True) as source:
         claimed = {canonical(name) for name in names}
         kept = [
             at

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from geohier.config.schema import DataConfig, TrainConfig
+from geohier.data import label_rules
 from geohier.data.catalog import LabelledScene, Split, read_catalog
 from geohier.errors import ConfigError, GeohierError, InputError
 from geohier.inference.options import PredictOptions
@@ -49,7 +50,7 @@ def evaluate_model(
     classes = _classes(loaded.card, config.data)
     with _folder(out) as folder:
         pairs, failed = _predict_all(scenes, loaded, folder, options, on_scene)
-        rules = LabelRules(classes=classes, ignore=config.data.ignore)
+        rules = _rules(classes, config.data)
         done = evaluate_rasters(pairs, rules, pictures=pictures)
     earlier = {name: str(error) for name, error in failed.items()}
     return replace(done, failures={**earlier, **done.failures})
@@ -61,6 +62,19 @@ def _scenes(data: DataConfig, split: Split) -> Sequence[LabelledScene]:
     if not scenes:
         raise InputError(f"{data.root}: there is no scene in the split {split}")
     return scenes
+
+
+def _rules(classes: tuple[ClassLabel, ...], data: DataConfig) -> LabelRules:
+    on_disk = label_rules.LabelRules.of(data)
+    return LabelRules(
+        classes=classes,
+        ignore=data.ignore,
+        attribute=on_disk.attribute,
+        outside=on_disk.outside,
+        complete=False,
+        point_radius_m=on_disk.point_radius_m,
+        areas=on_disk.areas,
+    )
 
 
 def _classes(card: ModelCard, data: DataConfig) -> tuple[ClassLabel, ...]:
@@ -99,7 +113,7 @@ def _predict_all(
         on_scene(scene.id)
         target = folder / f"{scene.id}.tif"
         try:
-            predict_raster(scene.image, target, model, options=options)
+            predict_raster(scene.raster(), target, model, options=options)
         except ConfigError:
             raise
         except GeohierError as error:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,12 +26,19 @@ class LabelRules:
         attribute: column of polygons with label values or names of classes; without it, polygons
             are the second of two classes and the ground outside them is the first.
         outside: class of the ground outside polygons; without it, and with `attribute`, unknown.
+        complete: polygons without `attribute` are all that there is of their class, so the ground
+            outside them is the first class; else it is unknown.
+        point_radius_m: radius in metres of the discs that stand for points.
+        areas: vector file of polygons in which `outside` holds; everywhere if None.
     """
 
     classes: tuple[ClassLabel, ...] = ()
     ignore: int | None = 255
     attribute: str | None = None
     outside: str | None = None
+    complete: bool = True
+    point_radius_m: float | None = None
+    areas: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

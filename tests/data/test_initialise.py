@@ -1,4 +1,6 @@
-from collections.abc import Callable
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from geohier.data.initialise import initialise
 from geohier.data.labelled import inside
 from geohier.data.pairs import find_pairs
 from geohier.data.prepare import prepare
-from geohier.errors import InputError, LabelError, OutputExistsError
+from geohier.errors import InputError, LabelError, OutputExistsError, ResourceError
 from geohier.geo.window import Window
 
 AddScene = Callable[..., None]
@@ -129,6 +131,48 @@ def test_masks_that_are_no_labels_are_refused_and_nothing_stays(
         add_scene(f"s{at}", scene(rng)[0], mask)
     (data_folder / "split.csv").unlink()
     with pytest.raises(LabelError, match=message):
+        initialise(data_folder)
+    assert sorted(path.name for path in data_folder.iterdir()) == ["images", "masks"]
+
+
+@contextmanager
+def disk_full_after(nbytes: int) -> Iterator[None]:
+    """Let this process write no file beyond so many bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (nbytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("nbytes", [0, 500], ids=["before the split", "before the config"])
+def test_a_full_disk_is_a_lack_of_the_machine_and_leaves_neither_split_nor_config(
+    add_scene: AddScene, rng: np.random.Generator, data_folder: Path, nbytes: int
+) -> None:
+    for at in range(5):
+        add_scene(f"s{at}", *scene(rng))
+    (data_folder / "split.csv").unlink()
+    with pytest.raises(ResourceError, match="cannot be written"), disk_full_after(nbytes):
+        initialise(data_folder)
+    assert not list(data_folder.glob("*.csv"))
+    assert not list(data_folder.glob("*.yaml"))
+
+
+def test_an_interruption_leaves_no_split_behind(
+    add_scene: AddScene,
+    rng: np.random.Generator,
+    data_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for at in range(5):
+        add_scene(f"s{at}", *scene(rng))
+    (data_folder / "split.csv").unlink()
+    monkeypatch.setattr("geohier.data.initialise.count_values", interrupted)
+    with pytest.raises(KeyboardInterrupt):
         initialise(data_folder)
     assert sorted(path.name for path in data_folder.iterdir()) == ["images", "masks"]
 

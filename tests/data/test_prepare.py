@@ -170,21 +170,24 @@ def test_an_unknown_label_value_is_refused_with_file_and_count(
         prepare(make_config())
 
 
-def test_a_mask_off_the_grid_is_refused(
+def test_a_mask_off_the_grid_gives_each_pixel_the_nearest_label(
     add_scene: AddScene, make_config: MakeConfig, rng: np.random.Generator
 ) -> None:
     image, mask = scene(rng)
-    add_scene("a", image, mask, mask_shift_px=0.5)
-    with pytest.raises(LabelError, match="lies on another grid than its image"):
-        prepare(make_config())
+    add_scene("a", image, mask, mask_shift_px=0.25)
+    (pixels,) = prepare(make_config()).train
+    whole = Window(row_off=0, col_off=0, height=64, width=64)
+    np.testing.assert_array_equal(pixels.read(whole).labels, mask)
+    assert any("each pixel takes the nearest label" in note for note in pixels.notes)
 
 
-def test_a_mask_of_another_size_is_refused(
-    add_scene: AddScene, make_config: MakeConfig, rng: np.random.Generator
+def test_a_mask_of_another_size_needs_a_place(
+    add_scene: AddScene, make_config: MakeConfig, data_folder: Path, rng: np.random.Generator
 ) -> None:
     image, mask = scene(rng)
     add_scene("a", image, mask[:-1])
-    with pytest.raises(LabelError, match=r"is 63 x 64 px, but its image .* is 64 x 64 px"):
+    Image.fromarray(mask[:-1]).save(data_folder / "masks" / "a.tif")
+    with pytest.raises(LabelError, match=r"is 63 x 64 px, what it labels 64 x 64 px"):
         prepare(make_config())
 
 
@@ -193,7 +196,7 @@ def test_a_mask_of_three_bands_is_refused(
 ) -> None:
     image, mask = scene(rng)
     add_scene("a", image, np.stack([mask] * 3))
-    with pytest.raises(LabelError, match="has 3 bands, a mask has one"):
+    with pytest.raises(LabelError, match="has 3 bands: labels are one band"):
         prepare(make_config())
 
 

@@ -247,11 +247,11 @@ def _points(write: Write, tmp: Path) -> Path:
         (_other_place, LabelError, "no labelled pixel lies on .*prediction.tif"),
         (_unknown_value, LabelError, r"l.tif has label 9 \(16 px at least\), but the classes have"),
         (_two_bands, LabelError, "has 2 bands: labels are one band"),
-        (_other_size_without_crs, LabelError, "is 5 x 4 px, the prediction 4 x 4 px"),
+        (_other_size_without_crs, LabelError, "is 5 x 4 px, what it labels 4 x 4 px"),
         (_nothing_labelled, LabelError, "no labelled pixel"),
         (_text, InputError, "is not a raster"),
         (_broken_geojson, InputError, "l.geojson"),
-        (_points, LabelError, "holds no polygons"),
+        (_points, ConfigError, "holds points: say how large the discs are"),
     ],
 )
 def test_labels_that_do_not_fit_say_why_in_one_line(
@@ -296,7 +296,7 @@ def test_options_for_polygons_are_refused_with_rasters(
     write_classes: Write, write_scene: Write
 ) -> None:
     labels = write_scene(np.zeros((1, 4, 4), "uint8"), "labels.tif")
-    with pytest.raises(ConfigError, match="--attribute and --outside are for polygons"):
+    with pytest.raises(ConfigError, match="is a raster: attribute, outside, .* are for polygons"):
         score(write_classes(np.zeros((4, 4))), labels, attribute="kind")
 
 
