@@ -21,6 +21,7 @@ from geohier.data.splits import block_split, blocks_of
 from geohier.errors import InputError, LabelError, OutputExistsError
 from geohier.geo.gsd import gsd_m
 from geohier.geo.window import Window, row_strips
+from geohier.raster.durable import write_durably
 from geohier.raster.reader import open_raster
 
 CONFIG_FILE = "config.yaml"
@@ -66,21 +67,22 @@ def initialise(folder: Path, *, seed: int = 0) -> Initialised:
         OutputExistsError: the folder has a config already.
         InputError: there are no pairs of images and masks, or one cannot be read.
         LabelError: the masks do not look like labels.
+        ResourceError: the folder cannot be written.
     """
     target = folder / CONFIG_FILE
     if target.exists():
         raise OutputExistsError(f"{target}: is there already: move it away to start anew")
     split_file = None
-    if not (folder / SPLIT_FILE).is_file() and not (folder / "train").is_dir():
-        split_file = folder / SPLIT_FILE
-        _write_new(split_file, _split_text(folder, find_pairs(folder), seed))
     try:
-        done = _configured(folder, split_file)
-    except Exception:
+        if not (folder / SPLIT_FILE).is_file() and not (folder / "train").is_dir():
+            split_file = folder / SPLIT_FILE
+            text = _split_text(folder, find_pairs(folder), seed)
+            write_durably(split_file, text.encode())
+        return _configured(folder, split_file)
+    except BaseException:  # an interruption too: a split alone would decide the next try
         if split_file is not None:
-            split_file.unlink()
+            split_file.unlink(missing_ok=True)
         raise
-    return done
 
 
 def _configured(folder: Path, split_file: Path | None) -> Initialised:
@@ -98,7 +100,8 @@ def _configured(folder: Path, split_file: Path | None) -> Initialised:
     smallest = min(min(shape) for shape in found.shapes)
     chips = ChipsConfig(size_px=min(512, max(32, smallest // 32 * 32)))
     config = TrainConfig(data=DataConfig.model_validate(data), chips=chips)
-    _write_new(folder / CONFIG_FILE, commented_config(config, _head(found, catalog)))
+    text = commented_config(config, _head(found, catalog))
+    write_durably(folder / CONFIG_FILE, text.encode())
     return Initialised(
         config_file=folder / CONFIG_FILE,
         split_file=split_file,
@@ -214,8 +217,3 @@ def _by_blocks(pairs: tuple[tuple[Path, Path], ...], seed: int) -> list[_Row]:
         )
         if windows
     ]
-
-
-def _write_new(path: Path, text: str) -> None:
-    with path.open("x", encoding="utf-8") as file:
-        file.write(text)
