@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -9,10 +10,39 @@ import typer
 
 from geohier.cli.errors import reports_errors, say
 from geohier.cli.prediction_flags import ModelFlags, changed, takes_flags
-from geohier.errors import FINISHED_WITH_FAILURES, ConfigError
+from geohier.errors import ConfigError
 
 if TYPE_CHECKING:
     from geohier.studies.evaluate import Evaluation
+    from geohier.studies.legend import LabelRules
+
+
+UNLABELLED_VALUE = 255
+"""Label value that means unlabelled where nothing is said."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Said:
+    """What was typed about labels on disk."""
+
+    classes: str | None
+    ignore: str | None
+    attribute: str | None
+    outside: str | None
+    areas: Path | None
+    point_radius_m: float | None
+
+    def rules(self) -> "LabelRules":
+        from geohier.studies.legend import LabelRules, parse_classes
+
+        return LabelRules(
+            classes=parse_classes(self.classes) if self.classes else (),
+            ignore=_read_ignore(self.ignore),
+            attribute=self.attribute,
+            outside=self.outside,
+            areas=self.areas,
+            point_radius_m=self.point_radius_m,
+        )
 
 
 @reports_errors
@@ -43,6 +73,12 @@ def evaluate(
         str | None,
         typer.Option(help="Class of the ground outside polygons; without it, unlabelled."),
     ] = None,
+    areas: Annotated[
+        Path | None, typer.Option(help="Polygons in which --outside holds; else it is unlabelled.")
+    ] = None,
+    point_radius_m: Annotated[
+        float | None, typer.Option(min=0, help="Radius of the discs that stand for points, m.")
+    ] = None,
     model: Annotated[
         Path | None, typer.Option(help="Model directory: predict the scenes of --data first.")
     ] = None,
@@ -50,8 +86,9 @@ def evaluate(
         Path | None, typer.Option(help="Config that says which scenes there are.")
     ] = None,
     split: Annotated[
-        Literal["val", "train"], typer.Option(help="Scenes of --data to score.")
-    ] = "val",
+        Literal["val", "train"] | None,
+        typer.Option(help="Scenes of --data to score.", show_default="val"),
+    ] = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the config.")
     ] = None,
@@ -88,21 +125,25 @@ def evaluate(
             ignore=ignore,
             attribute=attribute,
             outside=outside,
+            areas=areas,
+            point_radius_m=point_radius_m,
             images=images,
         )
-        result = _evaluate_model(model, data, split, overrides or [], out, picture, flags)
+        result = _evaluate_model(model, data, split or "val", overrides or [], out, picture, flags)
     else:
-        _refuse("a model", set=overrides, out=out, **changed(flags))
-        result = _evaluate_files(
-            predictions or [],
-            labels,
-            rules=(classes, _read_ignore(ignore or "255"), attribute, outside),
-            picture=picture,
-            images=images,
+        _refuse("a model", split=split, set=overrides, out=out, **changed(flags))
+        said = _Said(
+            classes=classes,
+            ignore=ignore,
+            attribute=attribute,
+            outside=outside,
+            areas=areas,
+            point_radius_m=point_radius_m,
         )
+        result = _evaluate_files(predictions or [], labels, said, picture=picture, images=images)
     _print(result, as_json=as_json)
-    if result.failures:
-        raise typer.Exit(FINISHED_WITH_FAILURES)
+    if result.exit_code:
+        raise typer.Exit(result.exit_code)
 
 
 def _refuse(what: str, **options: object) -> None:
@@ -146,8 +187,8 @@ def _evaluate_model(
 def _evaluate_files(
     predictions: list[Path],
     labels: Path | None,
+    said: _Said,
     *,
-    rules: tuple[str | None, int | None, str | None, str | None],
     picture: Path | None,
     images: Path | None,
 ) -> "Evaluation":
@@ -157,24 +198,19 @@ def _evaluate_files(
             f"{missing} is missing: give PREDICTION... --labels, or --model with --data"
         )
     from geohier.studies.evaluate import evaluate_rasters
-    from geohier.studies.legend import LabelRules, parse_classes
     from geohier.studies.pairing import match_labels
 
-    classes, ignore, attribute, outside = rules
     return evaluate_rasters(
         match_labels(predictions, labels, images),
-        LabelRules(
-            classes=parse_classes(classes) if classes else (),
-            ignore=ignore,
-            attribute=attribute,
-            outside=outside,
-        ),
+        said.rules(),
         pictures=picture,
         on_scene=_say_scene,
     )
 
 
-def _read_ignore(text: str) -> int | None:
+def _read_ignore(text: str | None) -> int | None:
+    if text is None:
+        return UNLABELLED_VALUE
     if text.lower() == "none":
         return None
     try:

@@ -84,7 +84,7 @@ def open_labels(path: Path, grid: GeoBox, rules: LabelRules) -> Iterator[LabelSo
             f"{shown(path)} is a raster: attribute, outside, point radius and areas are for "
             "polygons and points"
         )
-    # `with dataset` would also enter a GDAL environment, which must not outlive others' environments
+    # `with dataset` would enter a GDAL environment too, and leave it after ones that began later
     with closing(open_dataset(path)) as labels, _on_grid(labels, path, grid, rules) as source:
         yield source
 

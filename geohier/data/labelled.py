@@ -65,6 +65,7 @@ class LabelledPixels:
         opened = self._open()
         self.geobox = opened.image.geobox
         self.dtype = opened.image.dtype
+        self.declared = tuple(opened.source.bands[at] for at in bands)
         self.notes: tuple[str, ...] = (*opened.image.notes, *opened.labels.notes)
 
     @property

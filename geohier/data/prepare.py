@@ -19,6 +19,7 @@ from geohier.errors import InputError
 from geohier.geo.bands import BandSet
 from geohier.geo.gsd import gsd_m, pixel_size_m
 from geohier.geo.window import Window
+from geohier.raster.source import SourceBand
 
 MEMORY_SHARE = 0.25
 """Share of the free memory that train scenes may be kept in."""
@@ -76,6 +77,8 @@ def prepare(config: TrainConfig) -> TrainingData:
     rules = LabelRules.of(config.data)
     train = tuple(_pixels(scene, names, table, rules) for scene in catalog.train)
     val = tuple(_pixels(scene, names, table, rules) for scene in catalog.val)
+    for one in (*train, *val):
+        check_units(one, names, declared)
     counts = survey(train, table, config.data)
     survey(val, table, None)
     keep_in_memory(train)
@@ -92,6 +95,23 @@ def prepare(config: TrainConfig) -> TrainingData:
         label_counts=counts,
         hashes={f"{s.scene.split}/{s.scene.id}": _hashes(s) for s in (*train, *val)},
     )
+
+
+def check_units(one: LabelledPixels, names: Sequence[str], declared: Sequence[SourceBand]) -> None:
+    """Check that a scene's bands are scaled as those of the first train scene.
+
+    Sentinel-2 before and after baseline 04.00 differs by an offset that no statistics show.
+
+    Raises:
+        InputError: scale or offset of a band differ.
+    """
+    for name, first, own in zip(names, declared, one.declared, strict=True):
+        if (own.scale, own.offset) != (first.scale, first.offset):
+            raise InputError(
+                f"{one.scene.image}: band {name} has scale {own.scale:g} and offset "
+                f"{own.offset:g}, in the first train scene {first.scale:g} and {first.offset:g}: "
+                "convert it to the same units, or exclude the scene"
+            )
 
 
 def survey(

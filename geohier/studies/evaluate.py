@@ -9,7 +9,14 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from geohier.errors import ConfigError, GeohierError, InputError, ResourceError
+from geohier.errors import (
+    FINISHED_WITH_FAILURES,
+    ConfigError,
+    GeohierError,
+    InputError,
+    LabelError,
+    ResourceError,
+)
 from geohier.evaluation.bootstrap import Range, bootstrap
 from geohier.evaluation.segmentation import PER_CLASS, class_scores, macro, scores
 from geohier.geo.window import Window
@@ -30,6 +37,7 @@ class Pair:
         labels: label raster or polygons.
         image: what was predicted, for pictures.
         within: parts of the prediction that count; all of it if empty.
+        unread_blocks: blocks of the scene that could not be read and are nodata in the prediction.
     """
 
     name: str
@@ -37,6 +45,7 @@ class Pair:
     labels: Path
     image: Path | None = None
     within: tuple[Window, ...] = ()
+    unread_blocks: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +58,7 @@ class Evaluation:
         blocks: confusion counts of each scene's blocks, `(N, K, K)`, for paired differences.
         notes: what a user should know, by scene.
         failures: what went wrong, by scene that could not be scored.
+        unread_blocks: blocks of the scenes that could not be read, and so are in no score.
     """
 
     scores: xr.Dataset
@@ -56,6 +66,12 @@ class Evaluation:
     blocks: Mapping[str, NDArray[np.int64]]
     notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     failures: Mapping[str, str] = field(default_factory=dict)
+    unread_blocks: int = 0
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 6 where a scene or a part of one had to be left out."""
+        return FINISHED_WITH_FAILURES if self.failures or self.unread_blocks else 0
 
     def to_json(self) -> dict[str, Any]:
         """Return everything but the blocks as plain values; what has no score is None."""
@@ -109,9 +125,8 @@ def evaluate_rasters(
     for pair in pairs:
         on_scene(pair.name)
         try:
-            done[pair.name] = _compare(pair, rules)
-            if pictures is not None:
-                _draw(pair, rules, done[pair.name], pictures)
+            found = _compare(pair, rules)
+            done[pair.name] = found if pictures is None else _drawn(pair, rules, found, pictures)
         except (ConfigError, ResourceError):
             raise
         except GeohierError as error:
@@ -119,7 +134,9 @@ def evaluate_rasters(
     if not done:
         raise next(iter(failed.values()))
     names = [one.name for one in classes]
-    return summarise(done, names, {name: str(error) for name, error in failed.items()})
+    summary = summarise(done, names, {name: str(error) for name, error in failed.items()})
+    unread = sum(pair.unread_blocks for pair in pairs if pair.name in done)
+    return replace(summary, unread_blocks=unread)
 
 
 def summarise(
@@ -141,19 +158,38 @@ def _compare(pair: Pair, rules: LabelRules) -> Comparison:
         open_classes(pair.prediction) as prediction,
         open_truth(pair.labels, prediction.grid, legend, rules) as truth,
     ):
-        return compare(prediction, truth, len(legend.classes), within=pair.within)
+        found = compare(prediction, truth, len(legend.classes), within=pair.within)
+    if not pair.unread_blocks:
+        return found
+    note = f"blocks of the scene that cannot be read, and are in no score: {pair.unread_blocks}"
+    return replace(found, notes=(*found.notes, note))
 
 
-def _draw(pair: Pair, rules: LabelRules, found: Comparison, folder: Path) -> None:
+def _drawn(pair: Pair, rules: LabelRules, found: Comparison, folder: Path) -> Comparison:
+    """Draw a scene; a picture that cannot be drawn leaves the score as it is, with a note."""
     iou = macro(class_scores(found.matrix.counts)["iou"])
-    draw_result(
-        folder / f"{pair.name.replace('/', '_')}.png",
-        pair.prediction,
-        image=pair.image,
-        truth=pair.labels,
-        rules=rules,
-        title=f"{pair.name}: mean IoU {iou:.3f}",
-    )
+    try:
+        draw_result(
+            folder / f"{file_stem(pair.name)}.png",
+            pair.prediction,
+            image=pair.image,
+            truth=pair.labels,
+            rules=rules,
+            title=f"{pair.name}: mean IoU {iou:.3f}",
+        )
+    except (InputError, LabelError) as error:
+        return replace(found, notes=(*found.notes, f"there is no picture: {error}"))
+    return found
+
+
+def file_stem(scene: str) -> str:
+    """Return the name of a scene as that of a file in the folder of results.
+
+    Example:
+        >>> file_stem("../north/sheet 1")
+        '.._north_sheet 1'
+    """
+    return scene.replace("/", "_").replace("\\", "_")
 
 
 def _plain_scores(dataset: xr.Dataset, names: Sequence[str], prefix: str = "") -> dict[str, Any]:

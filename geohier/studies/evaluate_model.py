@@ -9,12 +9,13 @@ from pathlib import Path
 from geohier.config.schema import DataConfig, TrainConfig
 from geohier.data import label_rules
 from geohier.data.catalog import LabelledScene, Split, read_catalog
+from geohier.data.scene import open_scene
 from geohier.errors import ConfigError, GeohierError, InputError
 from geohier.inference.options import PredictOptions
 from geohier.inference.pipeline import predict_raster
 from geohier.models.card import ClassLabel, ModelCard
 from geohier.models.directory import LoadedModel, load_model
-from geohier.studies.evaluate import Evaluation, Pair, evaluate_rasters
+from geohier.studies.evaluate import Evaluation, Pair, evaluate_rasters, file_stem
 from geohier.studies.legend import LabelRules
 
 
@@ -111,9 +112,10 @@ def _predict_all(
     pairs, failed = [], dict[str, GeohierError]()
     for scene in scenes:
         on_scene(scene.id)
-        target = folder / f"{scene.id}.tif"
+        target = folder / f"{file_stem(scene.id)}.tif"
         try:
-            predict_raster(scene.raster(), target, model, options=options)
+            with open_scene(scene.raster(), allow_ungeoreferenced=True) as source:
+                found = predict_raster(source, target, model, options=options)
         except ConfigError:
             raise
         except GeohierError as error:
@@ -126,6 +128,7 @@ def _predict_all(
                 labels=scene.mask,
                 image=scene.image,
                 within=scene.windows,
+                unread_blocks=len(found.run.failures),
             )
         )
     if not pairs:

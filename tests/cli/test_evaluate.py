@@ -4,11 +4,14 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import geopandas
 import numpy as np
 import pytest
 import rasterio
+import shapely
 import typer
-from small_models import COLOURS, save_small_model
+from PIL import Image
+from small_models import save_small_model
 from typer.testing import CliRunner
 
 from geohier.cli.evaluate import evaluate
@@ -62,11 +65,11 @@ def test_pictures_are_drawn(maps: Path) -> None:
     assert sorted(path.name for path in (maps / "png").iterdir()) == ["a.png", "b.png"]
 
 
-def test_a_model_is_scored_with_the_options_of_predict(write_scene: Write, tmp_path: Path) -> None:
-    write_scene(np.full((3, 64, 64), 100, "uint8"), "image.tif", descriptions=COLOURS)
-    write_scene(np.full((1, 64, 64), 2, "uint8"), "mask.tif")
+def test_a_model_is_scored_on_plain_pngs_with_the_options_of_predict(tmp_path: Path) -> None:
+    Image.fromarray(np.full((64, 64, 3), 100, "uint8")).save(tmp_path / "image.png")
+    Image.fromarray(np.full((64, 64), 2, "uint8")).save(tmp_path / "mask.png")
     (tmp_path / "split.csv").write_text(
-        "scene,split,image,mask\nfit,train,image.tif,mask.tif\njudge,val,image.tif,mask.tif\n"
+        "scene,split,image,mask\nfit,train,image.png,mask.png\njudge,val,image.png,mask.png\n"
     )
     config = tmp_path / "config.yaml"
     config.write_text("data: {root: ., classes: {land: 0, water: 1, roof: 2}}")
@@ -75,6 +78,35 @@ def test_a_model_is_scored_with_the_options_of_predict(write_scene: Write, tmp_p
     sure = json.loads(run(*scored, "roof=0")[1])
     never = json.loads(run(*scored, "land=0")[1])
     assert (sure["pooled"]["accuracy"], never["pooled"]["accuracy"]) == (1.0, 0.0)
+
+
+def test_points_are_scored_as_discs_inside_areas(write_scene: Write, tmp_path: Path) -> None:
+    classes = json.dumps([{"value": 0, "name": "ground"}, {"value": 1, "name": "tree"}])
+    path = write_scene(np.ones((1, 20, 20), "uint8"), "map.tif", nodata=255)
+    with rasterio.open(path, "r+") as file:
+        file.update_tags(classification_classes=classes)
+        place, crs = file.transform, file.crs
+    tree = shapely.Point(place @ (10.5, 10.5))
+    area = shapely.Polygon([place @ corner for corner in ((0, 0), (20, 0), (20, 15), (0, 15))])
+    for name, shape in (("trees", tree), ("areas", area)):
+        geopandas.GeoDataFrame(geometry=[shape], crs=crs).to_file(tmp_path / f"{name}.gpkg")
+    labels = ("--labels", tmp_path / "trees.gpkg", "--point-radius-m", 0.1)
+    found = json.loads(
+        run(path, *labels, "--areas", tmp_path / "areas.gpkg", "--outside", "ground", "--json")[1]
+    )
+    assert found["pooled"]["confusion"] == [[0, 20 * 15 - 1], [0, 1]]
+
+
+def test_a_picture_that_cannot_be_drawn_leaves_the_score(maps: Path) -> None:
+    images = maps / "images"
+    images.mkdir()
+    for name in "ab":
+        (images / f"{name}.tif").write_text("no image")
+    words = ("--labels", maps / "masks", "--images", images, "--picture", maps / "png", "--json")
+    code, out, _ = run(maps / "out", *words)
+    found = json.loads(out)
+    assert (code, found["failures"], len(found["scenes"])) == (0, {}, 2)
+    assert all("there is no picture" in notes[-1] for notes in found["notes"].values())
 
 
 def test_a_scene_that_fails_is_named_and_the_exit_code_is_6(maps: Path) -> None:
@@ -95,6 +127,7 @@ def test_a_scene_that_fails_is_named_and_the_exit_code_is_6(maps: Path) -> None:
         (("{out}/a.tif", "--labels", "{masks}", "--set", "a=1"), 2, "--set is for scoring a model"),
         (("{out}/a.tif", "--labels", "{masks}", "--ignore", "x"), 2, "--ignore x"),
         (("{out}/a.tif", "--labels", "{masks}", "--batch-size", "2"), 2, "--batch-size is for"),
+        (("{out}/a.tif", "--labels", "{masks}", "--split", "train"), 2, "--split is for scoring"),
         (("{out}/a.tif", "--labels", "{masks}", "--classes", "a,a"), 2, "--classes"),
         (("--model", "{out}", "--data", "{out}/none.yaml"), 2, "none.yaml"),
         (("{out}/none.tif", "--labels", "{masks}/a.tif", "--classes", "a,b"), 3, "no such file"),

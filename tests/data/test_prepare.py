@@ -191,6 +191,17 @@ def test_a_mask_of_another_size_needs_a_place(
         prepare(make_config())
 
 
+def test_scenes_in_other_units_are_not_mixed(
+    add_scene: AddScene, make_config: MakeConfig, data_folder: Path, rng: np.random.Generator
+) -> None:
+    for name in ("a", "b"):
+        add_scene(name, *scene(rng))
+    with rasterio.open(data_folder / "images" / "b.tif", "r+") as file:
+        file.offsets = (0, -0.1, 0)
+    with pytest.raises(InputError, match=r"images/b.tif: band .* has scale 1 and offset -0.1, in"):
+        prepare(make_config())
+
+
 def test_a_mask_of_three_bands_is_refused(
     add_scene: AddScene, make_config: MakeConfig, rng: np.random.Generator
 ) -> None:

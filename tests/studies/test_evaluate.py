@@ -296,7 +296,7 @@ def test_options_for_polygons_are_refused_with_rasters(
     write_classes: Write, write_scene: Write
 ) -> None:
     labels = write_scene(np.zeros((1, 4, 4), "uint8"), "labels.tif")
-    with pytest.raises(ConfigError, match="is a raster: attribute, outside, .* are for polygons"):
+    with pytest.raises(ConfigError, match=r"is a raster: attribute, outside, .* are for polygons"):
         score(write_classes(np.zeros((4, 4))), labels, attribute="kind")
 
 
