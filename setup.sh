@@ -71,7 +71,8 @@ make_environment() {
         "$uv" venv --quiet --python 3.12 .venv ||
             fail "there is no Python 3.12 and none could be fetched: install Python 3.12, or check the network"
     fi
-    "$uv" pip sync --quiet --python .venv/bin/python --require-hashes requirements.txt ||
+    # Compiled once, here: where Python may not write bytecode, each command would compile thousands of files anew.
+    "$uv" pip sync --quiet --compile-bytecode --python .venv/bin/python --require-hashes requirements.txt ||
         fail "the packages of requirements.txt could not be installed: check the network and the free disk space"
     "$uv" pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable . ||
         fail "geohier itself could not be installed in .venv: see the lines above"

@@ -14,6 +14,11 @@ from geohier.errors import GeohierError, ResourceError
 
 INTERRUPTED = 130
 TERMINATED = 143
+GOES_ON = {
+    "predict": "; run the same command again to go on",
+    "train": "; run it again with --resume to go on",
+}
+"""How the work of a command that was interrupted is taken up."""
 UsageError: type[Any] = typer.BadParameter.__bases__[0]
 
 
@@ -66,7 +71,7 @@ def reports_errors[**P, R](command: Callable[P, R]) -> Callable[P, R]:
             say(f"geohier: out of memory ({' '.join(str(error).split()) or 'no more is left'})")
             raise typer.Exit(ResourceError.exit_code) from None
         except KeyboardInterrupt as stop:
-            say("geohier: interrupted; run the same command again to go on")
+            say(f"geohier: interrupted{GOES_ON.get(command.__name__, '')}")
             raise typer.Exit(TERMINATED if isinstance(stop, Terminated) else INTERRUPTED) from None
         except BrokenPipeError:
             raise typer.Exit(0) from None

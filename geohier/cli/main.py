@@ -1,7 +1,10 @@
 """The `geohier` command: its subcommands, and what holds for all of them."""
 
+import atexit
+import os
 import sys
-from typing import Annotated
+from contextlib import suppress
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -62,4 +65,19 @@ app.add_typer(config_app, name="config")
 def run() -> None:
     """Run the command line."""
     stop_on_sigterm()
-    sys.exit(app())
+    try:
+        app()
+    except SystemExit as end:
+        leave(end.code)
+
+
+def leave(code: str | int | None) -> NoReturn:
+    """End the process at once: to take down torch's modules one by one costs seconds.
+
+    What was registered to run at the end, such as ending worker processes, still runs.
+    """
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # whoever read it is gone
+            stream.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))

@@ -1,0 +1,56 @@
+"""How commands end."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from geohier.cli.errors import Terminated, reports_errors
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("predict", "geohier: interrupted; run the same command again to go on\n"),
+        ("train", "geohier: interrupted; run it again with --resume to go on\n"),
+        ("doctor", "geohier: interrupted\n"),
+    ],
+)
+@pytest.mark.parametrize(("stop", "code"), [(KeyboardInterrupt, 130), (Terminated, 143)])
+def test_what_was_interrupted_says_how_it_goes_on(
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    said: str,
+    stop: type[KeyboardInterrupt],
+    code: int,
+) -> None:
+    def command() -> None:
+        raise stop
+
+    command.__name__ = name
+    with pytest.raises(typer.Exit) as end:
+        reports_errors(command)()
+    assert (end.value.exit_code, capsys.readouterr().err) == (code, said)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "out", "err"),
+    [
+        (("--version",), 0, b"geohier ", b""),
+        (("inspect", "nowhere.tif"), 3, b"", b"nowhere.tif: no such file"),
+    ],
+)
+def test_the_process_leaves_with_its_code_and_all_that_it_said(
+    tmp_path: Path, words: tuple[str, ...], code: int, out: bytes, err: bytes
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from geohier.cli.main import run; run()", *words],
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == code
+    assert out in done.stdout
+    assert err in done.stderr
