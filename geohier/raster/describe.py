@@ -11,11 +11,15 @@ from rasterio.enums import ColorInterp, Interleaving
 
 from geohier.errors import ConfigError, InputError
 from geohier.raster.files import shown
+from geohier.raster.grid import crs_name
 from geohier.raster.source import SourceBand
 from geohier.raster.validity import holds
 
 MAX_BLOCK_BYTES = 256 * 2**20
 """Largest block that is decoded: a small file may unpack to more than the memory."""
+
+LARGEST_LATITUDE = 91.0
+"""Degrees; global grids may reach half a pixel beyond a pole."""
 
 NAMED_COLOURS = {
     ColorInterp.red: "red",
@@ -63,7 +67,8 @@ def place_of(
     """Return the raster's grid.
 
     Raises:
-        InputError: it has no CRS or no geotransform, and that is not allowed.
+        InputError: it has no CRS or no geotransform, and that is not allowed; or they cannot be
+            right.
     """
     placed = dataset.crs is not None and not dataset.transform.is_identity
     if not placed and not allow_ungeoreferenced:
@@ -74,9 +79,31 @@ def place_of(
             else f"{shown(path)} does not say where it lies (no CRS or no geotransform): add them "
             "(gdal_edit), or pass --allow-ungeoreferenced to work in pixels"
         )
+    if not np.isfinite(dataset.transform[:6]).all():
+        raise InputError(f"{shown(path)} lies at no place (NaN): mend its geotransform")
     if dataset.transform.is_degenerate:
         raise InputError(f"{shown(path)} has pixels without an area: mend its geotransform")
-    return GeoBox(dataset.shape, dataset.transform, dataset.crs if placed else None)
+    box = GeoBox(dataset.shape, dataset.transform, dataset.crs if placed else None)
+    _check_coordinates(path, box)
+    return box
+
+
+def _check_coordinates(path: str | Path, box: GeoBox) -> None:
+    """Refuse metres that are said to be degrees, the commonest mistake with a CRS."""
+    if box.crs is None:
+        return
+    if box.crs.proj.is_geocentric:
+        raise InputError(
+            f"{shown(path)} has a geocentric CRS ({crs_name(box)}), in which no map lies: warp it to a "
+            "projected CRS (gdalwarp)"
+        )
+    rows = (box.affine @ (column, row) for column in (0, box.width) for row in (0, box.height))
+    farthest = max((y for _, y in rows), key=abs)
+    if box.crs.geographic and abs(farthest) > LARGEST_LATITUDE:
+        raise InputError(
+            f"{shown(path)} reaches the latitude {farthest:g}, but {crs_name(box)} counts in degrees: "
+            "give it the CRS that its coordinates are in (gdal_edit -a_srs)"
+        )
 
 
 def band_table(

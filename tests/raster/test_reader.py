@@ -1,5 +1,6 @@
 """Odd rasters on disk: what is read of them, and which pixels are valid."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -540,3 +541,27 @@ def test_every_image_of_the_labelled_scenes_opens(shared_data: Path) -> None:
             corner = Window(row_off=0, col_off=0, height=256, width=256)
             pixels = reader.read(corner.clipped(height=height, width=width))
             assert pixels.values.shape[1:] == pixels.valid.shape[1:]
+
+
+@pytest.mark.parametrize(
+    ("crs", "transform", "message"),
+    [
+        ("EPSG:4326", Affine(10, 0, 5e5, 0, -10, 6e6), r"latitude 6e\+06, but EPSG:4326 counts in"),
+        ("EPSG:4978", Affine(1, 0, 4e6, 0, -1, 5e5), "has a geocentric CRS"),
+        ("EPSG:32631", Affine(1, 0, math.nan, 0, -1, 5e6), r"lies at no place \(NaN\)"),
+        ("EPSG:32631", Affine(1, 0, 5e5, 0, 0, 5e6), "has pixels without an area"),
+    ],
+)
+def test_a_place_that_cannot_be_is_refused(
+    write_scene: WriteScene, crs: str, transform: Affine, message: str
+) -> None:
+    path = write_scene(np.zeros((1, 4, 4), "uint8"), crs=crs, transform=transform)
+    with pytest.raises(InputError, match=message):
+        open_raster(path)
+
+
+def test_a_global_grid_may_reach_half_a_pixel_beyond_the_poles(write_scene: WriteScene) -> None:
+    around = Affine(1, 0, -180.5, 0, -1, 90.5)
+    path = write_scene(np.zeros((1, 181, 361), "uint8"), crs="EPSG:4326", transform=around)
+    with open_raster(path) as source:
+        assert source.geobox.shape == (181, 361)
