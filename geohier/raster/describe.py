@@ -94,15 +94,15 @@ def _check_coordinates(path: str | Path, box: GeoBox) -> None:
         return
     if box.crs.proj.is_geocentric:
         raise InputError(
-            f"{shown(path)} has a geocentric CRS ({crs_name(box)}), in which no map lies: warp it to a "
-            "projected CRS (gdalwarp)"
+            f"{shown(path)} has a geocentric CRS ({crs_name(box)}), in which no map lies: warp it "
+            "to a projected CRS (gdalwarp)"
         )
     rows = (box.affine @ (column, row) for column in (0, box.width) for row in (0, box.height))
     farthest = max((y for _, y in rows), key=abs)
     if box.crs.geographic and abs(farthest) > LARGEST_LATITUDE:
         raise InputError(
-            f"{shown(path)} reaches the latitude {farthest:g}, but {crs_name(box)} counts in degrees: "
-            "give it the CRS that its coordinates are in (gdal_edit -a_srs)"
+            f"{shown(path)} reaches the latitude {farthest:g}, but {crs_name(box)} counts in "
+            "degrees: give it the CRS that its coordinates are in (gdal_edit -a_srs)"
         )
 
 
