@@ -85,12 +85,16 @@ def dump_config(config: TrainConfig) -> str:
 
 
 def config_hash(config: TrainConfig) -> str:
-    """Return the SHA-256 of everything in the config that decides what is learnt.
+    """Return the SHA-256 of everything in the config that decides what is learnt."""
+    return hashlib.sha256(json.dumps(deciding_values(config), sort_keys=True).encode()).hexdigest()
+
+
+def deciding_values(config: TrainConfig) -> dict[str, object]:
+    """Return everything in the config that decides what is learnt, as plain values.
 
     Where its data lie and how many processes cut chips do not.
     """
-    values = config.model_dump(mode="json", exclude={"data": {"root"}, "training": {"workers"}})
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    return config.model_dump(mode="json", exclude={"data": {"root"}, "training": {"workers"}})
 
 
 def _family(path: Path) -> list[tuple[Path, dict[str, object]]]:

@@ -15,8 +15,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from geohier.config.document import read_document
-from geohier.config.load import config_hash, dump_config
+from geohier.config.load import config_hash, deciding_values, dump_config
 from geohier.config.schema import TrainConfig
 from geohier.data.prepare import TrainingData
 from geohier.errors import ConfigError, InputError, OutputExistsError
@@ -58,10 +60,7 @@ def check_folder(out: Path, config: TrainConfig, *, resume: bool) -> None:
     if not (out / RUN).is_file() or not (out / CONFIG).is_file():
         raise OutputExistsError(f"{out} holds no training run to resume: give another --out")
     if _read(out)["config_sha256"] != config_hash(config):
-        raise ConfigError(
-            f"{out} was started with another config: {_first_difference(out, config)}; use the "
-            "same config to go on, or give another --out"
-        )
+        raise ConfigError(_why_not(out, config))
 
 
 def claim_folder(out: Path, config: TrainConfig, data: TrainingData) -> None:
@@ -109,12 +108,23 @@ def _check_data(out: Path, data: TrainingData) -> None:
             )
 
 
-def _first_difference(out: Path, config: TrainConfig) -> str:
-    before = dict(_leaves(read_document(out / CONFIG)))
-    now = dict(_leaves(config.model_dump(mode="json")))
-    keys = [key for key in now if key != "data.root" and before.get(key) != now[key]]
-    key = keys[0] if keys else "a key that is no longer known"
-    return f"{key} was {before.get(key)}, now {now.get(key)}"
+def _why_not(out: Path, config: TrainConfig) -> str:
+    """Say why a run of this config cannot go on in a folder of another hash."""
+    try:
+        before = TrainConfig.model_validate(read_document(out / CONFIG))
+    except ValidationError:  # keys or values that this version does not know
+        before = config
+    was, now = (dict(_leaves(deciding_values(one))) for one in (before, config))
+    key = next((key for key in now if was.get(key) != now[key]), None)
+    if key is None:
+        return (
+            f"{out} cannot go on: another version of geohier wrote it, whose configs say other "
+            "things: use that version, or give another --out"
+        )
+    return (
+        f"{out} was started with another config: {key} was {was.get(key)}, now {now[key]}; use "
+        "the same config to go on, or give another --out"
+    )
 
 
 def _leaves(value: object, trail: str = "") -> Iterator[tuple[str, object]]:
