@@ -12,6 +12,9 @@ from typing import Literal
 import numpy as np
 import psutil
 
+from geohier.efficiency.memory import total_bytes, usable_bytes
+from geohier.efficiency.processor import bf16_features
+
 type State = Literal["ok", "warn", "fail", "skipped"]
 
 MIB, GIB = 2**20, 2**30
@@ -114,20 +117,14 @@ def _cuda() -> _Finding:
 
 def _processor() -> _Finding:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    cpuinfo = Path("/proc/cpuinfo")
-    flags = cpuinfo.read_text() if cpuinfo.exists() else ""
-    fast = [flag for flag in ("avx512_bf16", "amx_bf16", "bf16") if flag in flags.split()]
-    bf16 = f"bf16 in hardware ({', '.join(fast)})" if fast else "no bf16 in hardware"
+    features = bf16_features()
+    bf16 = f"bf16 in hardware ({', '.join(features)})" if features else "no bf16 in hardware"
     return "ok", f"{platform.machine()}, {cores} cores, {bf16}", ""
 
 
 def _memory() -> _Finding:
-    memory, group = psutil.virtual_memory(), Path("/sys/fs/cgroup")  # a container's own limit
-    limit = (group / "memory.max").read_text().strip() if (group / "memory.max").exists() else "max"
-    usable = memory.available
-    if limit != "max":
-        usable = min(usable, int(limit) - int((group / "memory.current").read_text()))
-    found = f"{usable / GIB:.1f} GiB usable of {memory.total / GIB:.1f} GiB"
+    usable = usable_bytes()
+    found = f"{usable / GIB:.1f} GiB usable of {total_bytes() / GIB:.1f} GiB"
     return _judge(usable, LEAST_MEMORY, GOOD_MEMORY, found, "free memory, or use smaller tiles")
 
 

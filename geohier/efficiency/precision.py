@@ -1,10 +1,10 @@
 """Which device and number format a model runs in."""
 
-from pathlib import Path
 from typing import Literal
 
 import torch
 
+from geohier.efficiency.processor import bf16_features
 from geohier.errors import ConfigError, ResourceError
 
 type Precision = Literal["auto", "bf16", "fp32"]
@@ -54,15 +54,5 @@ def _computes_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
-        return _has_flag("avx512_bf16", "amx_bf16")
+        return bool(bf16_features())
     return False
-
-
-def _has_flag(*flags: str) -> bool:
-    """Return whether the processor lists one of these features (Linux; elsewhere False)."""
-    try:
-        info = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
-    listed = next((line for line in info.splitlines() if line.startswith("flags")), "")
-    return any(flag in listed.split() for flag in flags)

@@ -36,7 +36,7 @@ class PredictOptions:
         force_scale: accept units, scale and offset that differ from the model's.
         force_gsd: accept a ground sample distance that differs from the model's.
         memory_gb: memory that the work may take; wider rasters are cut into swaths of columns.
-            None takes a quarter of the machine's.
+            None takes a quarter of what the machine, or the container, has.
         creation: creation options of the COG driver, such as `{"COMPRESS": "LZW"}`.
         restart: throw away the parts of another run of this output.
         overwrite: replace a finished output of another run, once the new one is verified.

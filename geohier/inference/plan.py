@@ -4,9 +4,9 @@ import math
 import time
 from dataclasses import dataclass
 
-import psutil
 import torch
 
+from geohier.efficiency.memory import total_bytes
 from geohier.efficiency.precision import choose_device, choose_precision
 from geohier.errors import ConfigError
 from geohier.geo.tiling import TileGrid
@@ -25,8 +25,6 @@ NETWORK_BYTES_PER_CELL = 5600
 seen to take 350 bytes per pixel, its finest stride is 4."""
 FINEST_STRIDE = 4
 """Finest stride where a card says nothing about it."""
-WRITTEN_BYTES_PER_PIXEL = 0.75
-"""Parts and COG together, per byte of a layer, at a compression of 4 to 1 and a third overviews."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +63,7 @@ def plan_work(reader: PixelReader, card: ModelCard, options: PredictOptions) -> 
     """
     device = choose_device(options.device)
     height, width = reader.geobox.shape
-    allowed = int((options.memory_gb or _default_memory_gb()) * 2**30)
+    allowed = _allowed_bytes(options)
     batch_size = options.batch_size or (CUDA_BATCH if device.type == "cuda" else 1)
     on_host = batch_size if device.type == "cpu" else 0
     grid = choose_grid(
@@ -113,8 +111,10 @@ def _notes(card: ModelCard, grid: TileGrid, options: PredictOptions) -> tuple[st
     return tuple(notes)
 
 
-def _default_memory_gb() -> float:
-    return SHARE_OF_MEMORY * float(psutil.virtual_memory().total) / 2**30
+def _allowed_bytes(options: PredictOptions) -> int:
+    if options.memory_gb is None:
+        return int(SHARE_OF_MEMORY * total_bytes())
+    return int(options.memory_gb * 2**30)
 
 
 def _tile_bytes(size: int, card: ModelCard, batch_size: int) -> int:
