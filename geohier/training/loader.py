@@ -9,7 +9,11 @@ from torch.utils.data import DataLoader
 
 from geohier.config.schema import TrainConfig
 from geohier.data.chips import Chip, ChipDataset
-from geohier.errors import GeohierError, ResourceError
+from geohier.errors import GeohierError, RasterReadError, ResourceError
+from geohier.raster.access import BlockReadError
+
+WORKER_SAID = re.compile(r"Caught (\w+) in DataLoader worker.*^[\w.]*\1: (.*)\Z", re.M | re.S)
+"""Class and message of what a worker raised, at the end of its traceback."""
 
 
 def batches(chips: ChipDataset, config: TrainConfig, *, fit: bool) -> DataLoader[Chip]:
@@ -38,19 +42,20 @@ def plain_worker_errors() -> Iterator[None]:
     """Say what went wrong in a worker process as if it had gone wrong in this one.
 
     The loader puts a worker's traceback into the message, and knows a killed worker by its message
-    alone.
+    alone. An error whose constructor takes more than a message arrives as a `RuntimeError`.
 
     Raises:
+        RasterReadError: a worker could not read some block of a raster.
         ResourceError: a worker was killed.
     """
     try:
         yield
-    except GeohierError as error:
-        said = re.search(rf"^[\w.]*{type(error).__name__}: (.*)\Z", str(error), re.M | re.S)
-        if "DataLoader worker" not in str(error) or said is None:
-            raise
-        raise type(error)(said[1].strip()) from None
-    except RuntimeError as error:
+    except (GeohierError, RuntimeError) as error:
+        told = WORKER_SAID.search(str(error))
+        if told is not None and isinstance(error, GeohierError):
+            raise type(error)(told[2].strip()) from None
+        if told is not None and told[1] == BlockReadError.__name__:
+            raise RasterReadError(told[2].strip()) from None
         if not str(error).startswith("DataLoader worker"):
             raise
         raise ResourceError(

@@ -6,8 +6,12 @@ from roof_scenes import MakeConfig
 
 from geohier.data.chips import Chip, ChipDataset, fit_chips
 from geohier.data.prepare import prepare
-from geohier.errors import RasterReadError, ResourceError
+from geohier.errors import GeohierError, LabelError, RasterReadError, ResourceError
+from geohier.geo.window import Window
+from geohier.raster.access import BlockReadError
 from geohier.training.loader import batches, plain_worker_errors
+
+A_WINDOW = Window(row_off=0, col_off=0, height=9, width=9)
 
 
 def a_loader_whose_chips(does: object, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch):  # noqa: ANN201
@@ -17,16 +21,38 @@ def a_loader_whose_chips(does: object, make_config: MakeConfig, monkeypatch: pyt
     return batches(chips, config, fit=True)
 
 
+@pytest.mark.parametrize(
+    ("raised", "arrives"),
+    [
+        (LabelError("a.tif: holds 7: name its class"), LabelError),
+        (BlockReadError("a.tif: rows 0-9 cannot be read: no", A_WINDOW), RasterReadError),
+    ],
+    ids=["of a message", "with a constructor of its own"],
+)
 def test_an_error_in_a_worker_is_said_in_its_own_words(
-    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+    make_config: MakeConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    raised: GeohierError,
+    arrives: type[GeohierError],
 ) -> None:
     def unreadable(self: ChipDataset, index: int) -> Chip:
-        raise RasterReadError("a.tif: block (0, 3) cannot be decoded: copy the file again")
+        raise raised from OSError("BlockReadError: a cause")
 
     loader = a_loader_whose_chips(unreadable, make_config, monkeypatch)
-    with pytest.raises(RasterReadError) as caught, plain_worker_errors():
+    with pytest.raises(arrives) as caught, plain_worker_errors():
         next(iter(loader))
-    assert str(caught.value) == "a.tif: block (0, 3) cannot be decoded: copy the file again"
+    assert str(caught.value) == str(raised)
+
+
+def test_a_bug_in_a_worker_keeps_its_traceback(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: ChipDataset, index: int) -> Chip:
+        return b"\xff".decode()  # raises what torch cannot rebuild either
+
+    loader = a_loader_whose_chips(broken, make_config, monkeypatch)
+    with pytest.raises(RuntimeError, match="in broken"), plain_worker_errors():
+        next(iter(loader))
 
 
 def test_a_worker_that_was_killed_is_a_lack_of_the_machine(
