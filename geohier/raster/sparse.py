@@ -9,6 +9,9 @@ from geohier.geo.window import Window
 from geohier.raster.access import Handle
 from geohier.raster.source import ValidRule
 
+KEPT_ROWS = 64
+"""Rows of blocks whose state is remembered: more than a row of tiles spans."""
+
 
 class SparseBlocks:
     """Where the absence of blocks means that no pixel is valid.
@@ -32,7 +35,7 @@ class SparseBlocks:
         telling = [band for band, value in nodata.items() if _is_fill(dataset, band, value)]
         if rule == "any" and len(telling) < len(nodata):
             telling = []
-        if alpha is not None:
+        if alpha is not None and _fill(dataset, alpha) == 0:
             telling, rule = ([*telling, alpha], "all") if rule == "all" else ([alpha], "all")
         # Large single strips are shown as blocks of one row, of which only the first is told of.
         if dataset.driver != "GTiff" or dataset.block_shapes[0][0] == 1:
@@ -71,12 +74,13 @@ class SparseBlocks:
         return np.array([offset is None for offset in offsets])
 
 
-KEPT_ROWS = 64
-"""Rows of blocks whose state is remembered: more than a row of tiles spans."""
-
-
 def _is_fill(dataset: rasterio.DatasetReader, band: int, value: float | None) -> bool:
     """Whether a block that was never written reads as this nodata value."""
-    declared = dataset.nodatavals[band - 1]
-    fill = 0.0 if declared is None else float(declared)
+    fill = _fill(dataset, band)
     return bool(np.isnan(fill)) or fill == value
+
+
+def _fill(dataset: rasterio.DatasetReader, band: int) -> float:
+    """Return what a block that was never written reads as."""
+    declared = dataset.nodatavals[band - 1]
+    return 0.0 if declared is None else float(declared)

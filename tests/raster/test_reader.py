@@ -387,6 +387,26 @@ def test_a_missing_block_of_an_alpha_band_is_empty(tmp_path: Path) -> None:
         assert reader.may_hold_data(Window(row_off=64, col_off=32, height=4, width=4))
 
 
+@pytest.mark.parametrize("nodata", [None, 0, 255, 7])
+@pytest.mark.parametrize("interleave", ["pixel", "band"])
+def test_a_missing_block_of_alpha_and_nodata_is_empty_only_if_it_reads_so(
+    tmp_path: Path, nodata: float | None, interleave: str
+) -> None:
+    """A block that was never written reads as the declared nodata: as alpha, 255 is opaque."""
+    path = tmp_path / "s.tif"
+    sparse(path, height=96, width=64, block=32, count=4, photometric="RGB", alpha="yes",
+           interleave=interleave)  # fmt: skip
+    with rasterio.open(path, "r+") as target:
+        target.nodata = nodata
+    corner = Window(row_off=0, col_off=0, height=32, width=32)
+
+    for told in (None, 0, 3):
+        with open_raster(path, nodata=told) as source:
+            for rule in ("all", "any"):
+                reader = source.select([0, 1], alpha="band", valid=rule)
+                assert reader.read(corner).valid.any() == reader.may_hold_data(corner)
+
+
 def test_a_huge_empty_raster_costs_nothing(tmp_path: Path) -> None:
     path = tmp_path / "huge.tif"
     sparse(path, height=10**6, width=10**6, block=1024, nodata=0)
