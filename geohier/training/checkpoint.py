@@ -7,7 +7,8 @@ and are read with `weights_only=True`: nothing in them can run.
 import os
 import pickle
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ BEST = "best.ckpt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class RunProgress:
     """How far a run has come.
 
     Args:
@@ -42,13 +43,13 @@ class Progress:
     best_score: float = float("-inf")
     finished: bool = False
 
-    def after_epoch(self, score: float, config: TrainingConfig, *, stop: bool) -> "Progress":
+    def after_epoch(self, score: float, config: TrainingConfig, *, stop: bool) -> "RunProgress":
         """Return the progress after one more epoch; without patience left, the run is finished."""
         epochs = self.epochs + 1
         better = score > self.best_score
         best_epoch = epochs if better else self.best_epoch
         tired = config.patience is not None and epochs - best_epoch >= config.patience
-        return Progress(
+        return RunProgress(
             epochs=epochs,
             best_epoch=best_epoch,
             best_score=score if better else self.best_score,
@@ -65,7 +66,7 @@ class KeepBestAndLast(Checkpoint):
         progress: how far the run has come already.
     """
 
-    def __init__(self, folder: Path, config: TrainingConfig, progress: Progress) -> None:
+    def __init__(self, folder: Path, config: TrainingConfig, progress: RunProgress) -> None:
         self.folder = folder
         self.config = config
         self.progress = progress
@@ -95,16 +96,17 @@ class KeepBestAndLast(Checkpoint):
         return asdict(self.progress)
 
 
-def read_progress(folder: Path) -> Progress:
+def read_progress(folder: Path) -> RunProgress:
     """Return how far a run has come by its last checkpoint; it may be the very start.
 
     Raises:
         ModelError: the checkpoint is damaged.
     """
     if not (folder / LAST).is_file():
-        return Progress()
-    state = _read(folder / LAST)["callbacks"][KeepBestAndLast.__qualname__]
-    return Progress(**state)
+        return RunProgress()
+    with _refusing_damage(folder / LAST):
+        state = _read(folder / LAST)["callbacks"][KeepBestAndLast.__qualname__]
+        return RunProgress(**state)
 
 
 def best_weights(folder: Path) -> dict[str, Tensor]:
@@ -113,19 +115,27 @@ def best_weights(folder: Path) -> dict[str, Tensor]:
     Raises:
         ModelError: there is no such checkpoint, or it is damaged.
     """
-    weights = _read(folder / BEST)["state_dict"]
-    prefix = "network."
-    return {name.removeprefix(prefix): value for name, value in weights.items()}
+    with _refusing_damage(folder / BEST):
+        weights = _read(folder / BEST)["state_dict"]
+        return {name.removeprefix("network."): value for name, value in weights.items()}
 
 
-def _read(path: Path) -> Mapping[str, Any]:
+def _read(path: Path) -> Any:  # noqa: ANN401 - what a file holds
+    return torch.load(os.fspath(path), map_location="cpu", weights_only=True, mmap=True)
+
+
+@contextmanager
+def _refusing_damage(path: Path) -> Iterator[None]:
+    """Turn what torch raises about a file, and what the file lacks, into one kind of error."""
     try:
-        found: Mapping[str, Any] = torch.load(
-            os.fspath(path), map_location="cpu", weights_only=True, mmap=True
-        )
+        yield
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        reason = str(error).split("\n", 1)[0]
-        raise ModelError(
-            f"{path} is no checkpoint, or a damaged one ({reason}): remove it, or train anew"
-        ) from error
-    return found
+        raise _no_checkpoint(path, str(error).split("\n", 1)[0]) from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _no_checkpoint(path, "it holds something else") from error
+
+
+def _no_checkpoint(path: Path, reason: str) -> ModelError:
+    return ModelError(
+        f"{path} is no checkpoint, or a damaged one ({reason}): remove it, or train anew"
+    )
