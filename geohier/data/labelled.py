@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,9 @@ from geohier.data.label_source import open_labels
 from geohier.data.labels import IGNORE_INDEX, LabelTable, count_values
 from geohier.data.scene import open_scene
 from geohier.geo.window import Window, intersection, row_strips
+
+MOST_OPEN = 16
+"""Scenes whose files are open at once: decoding one with zstd reserves 128 MiB for as long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,11 +155,27 @@ class LabelledPixels:
     def _open(self) -> "_Opened":
         if self._opened is None or self._opened.process != os.getpid():
             self._opened = _Opened(self.scene, self.bands, self.rules)
+        _close_others(self)
         return self._opened
+
+    def close(self) -> None:
+        """Close the files; they open again when they are next needed."""
+        self._opened = None
 
     def __getstate__(self) -> dict[str, object]:
         """Leave out what another process must read or open by itself."""
         return {**self.__dict__, "_kept": None, "_opened": None}
+
+
+_with_open_files: "WeakValueDictionary[int, LabelledPixels]" = WeakValueDictionary()
+
+
+def _close_others(scene: LabelledPixels) -> None:
+    """Close the files of the scene that was not used for longest, where too many are open."""
+    _with_open_files.pop(id(scene), None)
+    _with_open_files[id(scene)] = scene
+    if len(_with_open_files) > MOST_OPEN:
+        _with_open_files.pop(next(iter(_with_open_files.keys()))).close()
 
 
 class _Opened:

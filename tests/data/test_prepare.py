@@ -9,6 +9,7 @@ from PIL import Image
 
 from geohier.config.schema import TrainConfig
 from geohier.data.catalog import read_catalog
+from geohier.data.labelled import MOST_OPEN
 from geohier.data.labels import IGNORE_INDEX
 from geohier.data.normalise import file_hash
 from geohier.data.prepare import prepare
@@ -189,6 +190,18 @@ def test_a_mask_of_another_size_needs_a_place(
     Image.fromarray(mask[:-1]).save(data_folder / "masks" / "a.tif")
     with pytest.raises(LabelError, match=r"is 63 x 64 px, what it labels 64 x 64 px"):
         prepare(make_config())
+
+
+def test_few_files_are_open_however_many_scenes_there_are(
+    add_scene: AddScene, make_config: MakeConfig, rng: np.random.Generator
+) -> None:
+    for at in range(MOST_OPEN + 4):
+        add_scene(f"s{at}", *scene(rng), split="train" if at < 2 else "val")
+    before = set(Path("/proc/self/fd").iterdir())
+    data = prepare(make_config())
+    assert len(set(Path("/proc/self/fd").iterdir()) - before) <= 2 * MOST_OPEN
+    whole = Window(row_off=0, col_off=0, height=64, width=64)
+    assert all(one.read(whole).valid.all() for one in data.val)
 
 
 def test_scenes_in_other_units_are_not_mixed(
