@@ -5,12 +5,14 @@ OUT.parts/parts.jsonl   one line per finished part, appended
 OUT.run.json            what the finished run made and had to leave out; no parts
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from geohier.errors import ResourceError
 from geohier.geo.window import Window
 from geohier.raster.durable import append_durably, sha256_of, write_durably
 
@@ -63,11 +65,19 @@ class Part:
             for layer, f in self.files.items()
         }
         facts = {"failures": [*self.failures], "notes": [*self.notes]}
-        return json.dumps({"index": self.index, "window": window, "files": files} | facts)
+        fields = {"index": self.index, "window": window, "files": files} | facts
+        return json.dumps(fields | {"check": _check(fields)})
 
     @classmethod
-    def from_json(cls, line: str) -> Self:
-        fields = json.loads(line)
+    def from_json(cls, line: bytes) -> Self:
+        """Return the part of a line.
+
+        Raises:
+            ValueError: the line is not as it was written.
+        """
+        fields: dict[str, Any] = dict(json.loads(line))
+        if fields.pop("check", None) != _check(fields):
+            raise ValueError("a damaged line")
         return cls(
             index=fields["index"],
             window=Window(**dict(zip(_WINDOW, fields["window"], strict=True))),
@@ -80,6 +90,10 @@ class Part:
 _WINDOW = ("row_off", "col_off", "height", "width")
 
 
+def _check(fields: Fact) -> str:
+    return hashlib.sha256(json.dumps(fields).encode()).hexdigest()[:16]
+
+
 class Journal:
     """The parts that a run has finished: append-only, so that thousands of them stay cheap."""
 
@@ -89,17 +103,45 @@ class Journal:
     def read(self) -> list[Part]:
         """Return the parts, in the order they were finished.
 
-        A last line that was cut short by a kill is removed: its part counts as not finished.
+        A line that was cut short by a kill, or damaged since, does not count: its part is to be
+        made again.
+
+        Raises:
+            ResourceError: the journal is there but cannot be read.
         """
-        if not self.path.exists():
-            return []
-        whole, _, torn = self.path.read_bytes().rpartition(b"\n")
-        if torn:
+        content = _content(self.path) or b""
+        whole, _, torn = content.rpartition(b"\n")
+        if torn:  # else the next line would be appended to it
             write_durably(self.path, whole + b"\n" if whole else b"")
-        return [Part.from_json(line) for line in whole.decode().splitlines()]
+        parts = map(_part_or_none, whole.split(b"\n"))
+        return [part for part in parts if part is not None]
 
     def append(self, part: Part) -> None:
         append_durably(self.path, part.to_json().encode() + b"\n")
+
+
+def _part_or_none(line: bytes) -> Part | None:
+    try:
+        return Part.from_json(line)
+    except (ValueError, TypeError):
+        return None
+
+
+def _content(path: Path) -> bytes | None:
+    """Return what a file holds, None where there is none.
+
+    Raises:
+        ResourceError: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ResourceError(
+            f"{path} cannot be read ({error.strerror}): make it readable or remove it, or choose "
+            "another output"
+        ) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,9 +177,16 @@ class RunRecord:
 
     @classmethod
     def read(cls, path: Path) -> Self | None:
-        """Return the record, or None where there is none that can be understood."""
+        """Return the record, or None where there is none that can be understood.
+
+        Raises:
+            ResourceError: there is something that cannot be read.
+        """
+        content = _content(path)
+        if content is None:
+            return None
         try:
-            fields: dict[str, Any] = json.loads(path.read_bytes())
+            fields: dict[str, Any] = json.loads(content)
             return cls(
                 fingerprint=fields["fingerprint"],
                 settings=fields["settings"],
@@ -145,8 +194,6 @@ class RunRecord:
                 failures=tuple(fields["failures"]),
                 notes=tuple(fields["notes"]),
             )
-        except FileNotFoundError:
-            return None
         except (ValueError, KeyError, TypeError, AttributeError):
             return None
 

@@ -319,6 +319,45 @@ class TestDamage:
         assert digest(tmp_path / "map.tif") == digest(whole)
 
 
+    @given(st.data())
+    def test_a_journal_with_any_byte_damaged_loses_the_lines_that_it_hits_and_no_more(
+        self, make_job: Callable, digest: Callable, data: st.DataObject
+    ) -> None:
+        job = make_job(height=10, width=12, rows=2, layers=(labels_layer(["a", "b"]),))
+        with TemporaryDirectory() as name:
+            whole, broken = Path(name, "whole.tif"), Path(name, "broken.tif")
+            job.run(whole)
+            with job.open(broken) as store:
+                job.write(store)
+            journal = Path(name, "broken.tif.parts", "parts.jsonl")
+            content = bytearray(journal.read_bytes())
+            at = data.draw(st.integers(0, len(content) - 1))
+            content[at] = data.draw(st.integers(0, 255))
+            journal.write_bytes(content)
+
+            with job.open(broken) as store:
+                lost = set(range(5)) - store.finished
+            job.run(broken)
+
+            hit = content.count(b"\n", 0, at)
+            assert lost <= {hit, hit + 1}, "a line's end belongs to two lines"
+            assert digest(broken) == digest(whole)
+
+    @pytest.mark.parametrize("name", ["map.tif.run.json", "map.tif.parts/parts.jsonl"])
+    def test_a_folder_in_the_place_of_a_record_is_told_in_one_line(
+        self, make_job: Callable, tmp_path: Path, name: str
+    ) -> None:
+        with make_job().open(tmp_path / "map.tif") as store:
+            make_job().write(store, [0])
+        (tmp_path / name).unlink(missing_ok=True)
+        (tmp_path / name).mkdir()
+
+        with pytest.raises(ResourceError, match=rf"{name} cannot be read \(Is a directory\): "):
+            make_job().run(tmp_path / "map.tif")
+
+        assert not (tmp_path / "map.tif.lock").exists()
+
+
 class TestDisk:
     @pytest.mark.parametrize("limit", [0, 300, 5_000])
     def test_a_disk_that_fills_up_during_parts_keeps_what_is_finished(
