@@ -318,7 +318,6 @@ class TestDamage:
 
         assert digest(tmp_path / "map.tif") == digest(whole)
 
-
     @given(st.data())
     def test_a_journal_with_any_byte_damaged_loses_the_lines_that_it_hits_and_no_more(
         self, make_job: Callable, digest: Callable, data: st.DataObject
