@@ -1,0 +1,24 @@
+"""Every config that is shipped trains on its real scenes."""
+
+from pathlib import Path
+
+import pytest
+
+from geohier.config.load import load_config
+from geohier.models.directory import read_card
+from geohier.training.fit import train
+from geohier.training.run_folder import shortened
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+NAMES = sorted(path.stem for path in CONFIGS.glob("*.yaml") if path.stem != "base")
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+@pytest.mark.parametrize("name", NAMES)
+def test_a_config_trains_on_its_scenes(shared_data: Path, tmp_path: Path, name: str) -> None:
+    config = load_config(CONFIGS / f"{name}.yaml", [f"data_root={shared_data}"])
+    model = train(shortened(config), tmp_path / name, quiet=True)
+    card = read_card(model)
+    assert card.trained_on["steps"] > 0  # type: ignore[operator]
+    assert [one.name for one in card.classes] == [one.name for one in config.data.classes]
