@@ -50,7 +50,7 @@ def choose_grid(
     if blend not in {"taper", "crop"}:
         raise ConfigError(f"blend {blend!r} is not known: choose taper or crop")
     if size is None:
-        size = _choose_size(card, overlap, max(height, width), fits)
+        size = _choose_size(card, overlap, (height, width), fits)
     if overlap is None:
         overlap = min(_wanted_overlap(card, size), _down(size // 2, card.stride))
     _check_stride(card, size, overlap)
@@ -59,15 +59,16 @@ def choose_grid(
 
 
 def _choose_size(
-    card: ModelCard, overlap: int | None, longest: int, fits: Callable[[int], bool]
+    card: ModelCard, overlap: int | None, shape: tuple[int, int], fits: Callable[[int], bool]
 ) -> int:
     if card.tile_dependent and card.tile_size_px:
         return _up(card.tile_size_px, card.stride)
     sizes = [_up(size, card.stride) for size in SIZES_PX]
-    sizes = [size for size in sizes if fits(size)] or sizes[:1]
+    enough = next((size for size in sizes if size >= min(shape)), sizes[-1])  # across a narrow one
+    sizes = [size for size in sizes if fits(size) and size <= enough] or sizes[:1]
     for size in sizes:
         shared = _wanted_overlap(card, size) if overlap is None else overlap
-        if longest <= size or _redundancy(size, shared) <= LARGEST_REDUNDANCY:
+        if max(shape) <= size or _redundancy(size, shared) <= LARGEST_REDUNDANCY:
             return size
     return sizes[-1]
 

@@ -40,6 +40,13 @@ def test_a_raster_that_one_tile_holds_is_not_cut() -> None:
     assert (grid.size, len(grid)) == (512, 1)
 
 
+@pytest.mark.parametrize(("narrow", "size"), [(20, 512), (700, 768), (1500, 1536), (9000, 1536)])
+def test_tiles_are_no_larger_than_a_narrow_raster_needs(narrow: int, size: int) -> None:
+    wide = choose_grid(card(32, margins_px={95: 110}), height=narrow, width=3_000_000)
+    tall = choose_grid(card(32, margins_px={95: 110}), height=3_000_000, width=narrow)
+    assert (wide.size, tall.size) == (size, size)
+
+
 def test_a_tile_that_does_not_fit_the_memory_is_not_taken() -> None:
     grid = choose_grid(
         card(32, margins_px={95: 110}), height=9000, width=9000, fits=lambda size: size <= 1024
