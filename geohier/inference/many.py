@@ -17,6 +17,8 @@ from geohier.raster.layers import layer_path
 from geohier.raster.reader import OpenOptions
 from geohier.raster.source import PixelSource
 
+GEOTIFF_SUFFIXES = (".tif", ".tiff")
+
 type OpenSource = Callable[[], PixelSource]
 type WatchJob = Callable[[Job], AbstractContextManager[Progress | None]]
 
@@ -55,15 +57,25 @@ def assign(
         options: how scenes are opened.
 
     Raises:
-        ConfigError: `out` is a file where a folder is needed, or a URL is to be part of a mosaic.
+        ConfigError: `out` is named like a file where a folder is needed, or not like a GeoTIFF
+            where one is written; or a URL is to be part of a mosaic.
     """
-    if not mosaic and len(scenes) > 1 and out.is_file():
-        raise ConfigError(f"{out} is a file, but there are {len(scenes)} scenes: name a folder")
+    _check_name(out, 1 if mosaic else len(scenes))
     into_folder = out.is_dir() or out.suffix == ""
     if mosaic:
         return [_mosaic(scenes, out / "mosaic.tif" if into_folder else out, options)]
     into_folder |= len(scenes) > 1
     return [_assignment(scene, out, into_folder, options) for scene in scenes]
+
+
+def _check_name(out: Path, results: int) -> None:
+    if out.is_dir() or out.suffix == "":
+        return
+    is_tiff = out.suffix.lower() in GEOTIFF_SUFFIXES
+    if results > 1 and (is_tiff or out.is_file()):
+        raise ConfigError(f"{out} names a file, but there are {results} scenes: name a folder")
+    if results == 1 and not is_tiff:
+        raise ConfigError(f"{out}: results are GeoTIFFs: call it {out.stem}.tif")
 
 
 def _mosaic(scenes: Sequence[Scene | str], target: Path, options: OpenOptions) -> Assignment:
