@@ -110,11 +110,6 @@ class Handle:
             self._dataset = self._opens()
         return self._dataset
 
-    @property
-    def is_open(self) -> bool:
-        """Whether the file is open at the moment."""
-        return self._dataset is not None
-
     def release(self) -> None:
         """Close the file for now."""
         if self._dataset is not None:

@@ -6,6 +6,7 @@ sheet's edge sees the neighbouring sheet. Where sheets overlap, the first with a
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Self, Unpack
 
@@ -22,6 +23,7 @@ from geohier.raster.grid import offset_on
 from geohier.raster.reader import OpenOptions, RasterReader, RasterSource, open_raster
 from geohier.raster.salvage import blank, within
 from geohier.raster.source import AlphaRule, Pixels, SourceBand, ValidRule
+from geohier.raster.validity import alpha_candidate
 
 MAX_OPEN_FILES = 128
 
@@ -82,11 +84,7 @@ class MosaicSource:
         self, indexes: Sequence[int], *, valid: ValidRule = "all", alpha: AlphaRule = "auto"
     ) -> "MosaicReader":
         """Return a reader of these bands (counted from 0), in this order."""
-
-        def reader_of(source: RasterSource) -> RasterReader:
-            return source.select(indexes, valid=valid, alpha=alpha)
-
-        return MosaicReader(self, reader_of, len(indexes), 1 if valid == "all" else len(indexes))
+        return MosaicReader(self.sheets, self.geobox, tuple(indexes), valid=valid, alpha=alpha)
 
     def close(self) -> None:
         """Close all files."""
@@ -105,22 +103,35 @@ class MosaicReader:
 
     def __init__(
         self,
-        mosaic: MosaicSource,
-        reader_of: Callable[[RasterSource], RasterReader],
-        bands: int,
-        layers: int,
+        sheets: tuple[Sheet, ...],
+        geobox: GeoBox,
+        indexes: tuple[int, ...],
+        *,
+        valid: ValidRule,
+        alpha: AlphaRule,
     ) -> None:
-        self._sheets = mosaic.sheets
-        self._bounds = np.array([_bounds(sheet.window) for sheet in mosaic.sheets])
-        self._reader_of = reader_of
+        self._sheets = sheets
+        self._bounds = np.array([_bounds(sheet.window) for sheet in sheets])
+        self._indexes = indexes
+        self._valid: ValidRule = valid
+        self._alpha: AlphaRule = alpha
         self._readers: dict[int, RasterReader] = {}
         self._open: dict[int, None] = {}
-        self._bands, self._layers = bands, layers
-        self.geobox = mosaic.geobox
+        self._layers = 1 if valid == "all" else len(indexes)
+        self.geobox = geobox
         first = self._reader(0)
         self.block_shape = first.block_shape
         self.dtype = first.dtype
-        self.notes = (f"{len(mosaic.sheets)} rasters are read as one", *first.notes)
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know about how the sheets are read, one sentence each.
+
+        They are those of the first sheet, and whether others judge alpha otherwise: sheets with a
+        band that is tagged so are opened to tell.
+        """
+        count = f"{len(self._sheets)} rasters are read as one"
+        return (count, *self._reader(0).notes, *self._alpha_notes())
 
     def read(self, window: Window) -> Pixels:
         """Read a window that lies inside the mosaic; where no file lies, pixels are invalid.
@@ -149,7 +160,7 @@ class MosaicReader:
         parts = list(self._parts(window))
         if len(parts) == 1 and parts[0][2] == window:
             return self._read_sheet(*parts[0], read)
-        merged = blank(window, bands=self._bands, layers=self._layers, dtype=self.dtype)
+        merged = blank(window, bands=len(self._indexes), layers=self._layers, dtype=self.dtype)
         damaged: list[Window] = []
         for at, sheet, part in parts:
             place = within(part, window)
@@ -197,8 +208,28 @@ class MosaicReader:
             del self._open[oldest]
             self._sheets[oldest].source.close()
         if at not in self._readers:
-            self._readers[at] = self._reader_of(self._sheets[at].source)
+            source = self._sheets[at].source
+            self._readers[at] = source.select(self._indexes, valid=self._valid, alpha=self._alpha)
         return self._readers[at]
+
+    def _alpha_notes(self) -> tuple[str, ...]:
+        if self._alpha != "auto":
+            return ()
+        first = self._uses_alpha(0)
+        others = [at for at in range(len(self._sheets)) if self._uses_alpha(at) != first]
+        if not others:
+            return ()
+        name = shown(self._sheets[others[0]].source.files[0].name)
+        judge = "judges" if len(others) == 1 else "judge"
+        return (
+            f"{len(others)} of {len(self._sheets)} rasters {judge} alpha otherwise than the first, "
+            f"such as {name}: use --alpha band, or --alpha none",
+        )
+
+    def _uses_alpha(self, at: int) -> bool:
+        bands = self._sheets[at].source.bands
+        tagged = alpha_candidate(bands, self._indexes, self._alpha) is not None
+        return tagged and self._reader(at).uses_alpha
 
 
 def _fill(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Self, TypedDict
 
@@ -138,6 +138,8 @@ class RasterReader:
         self._handle = source.handle
         self._numbers = [at + 1 for at in indexes]
         self._alpha: int | None = None
+        self.original: RasterReader | None = None
+        """The reader on the file's own grid, whose notes count, where this one is resampled."""
         self.geobox = source.geobox
         self.block_shape: tuple[int, int] = source.handle.dataset.block_shapes[indexes[0]]
         self.dtype: np.dtype[np.generic] = np.result_type(*(band.dtype for band in bands))
@@ -147,8 +149,8 @@ class RasterReader:
         with raster_io(self._path):
             self._masked = _masked_bands(self._handle.dataset, self._numbers)
             self._from_the_top = _is_decoded_from_the_top(self._handle.dataset)
-        self.notes = source.notes + self._settle_alpha(source.bands, indexes, alpha)
-        self.notes += self._look_for_zeros()
+        self._declared_notes = source.notes
+        self._alpha_notes = self._settle_alpha(source.bands, indexes, alpha)
         nodata = {at + 1: source.bands[at].nodata for at in indexes}
         self._sparse = SparseBlocks(source.handle, nodata, alpha=self._alpha, rule=valid)
 
@@ -156,6 +158,13 @@ class RasterReader:
     def uses_alpha(self) -> bool:
         """Whether a band that is not read says which pixels are valid."""
         return self._alpha is not None
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know about how this raster is read, one sentence each."""
+        if self.original is not None:
+            return self.original.notes
+        return self._declared_notes + self._alpha_notes + self._look_for_zeros()
 
     def read(self, window: Window) -> Pixels:
         """Read a window that lies inside the raster.

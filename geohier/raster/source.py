@@ -55,8 +55,13 @@ class PixelReader(Protocol):
     dtype: np.dtype[np.generic]
     block_shape: tuple[int, int]
     """Rows and columns that are decoded together."""
-    notes: tuple[str, ...]
-    """What a user should know about how this source is read, one sentence each."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know about how this source is read, one sentence each.
+
+        Pixels of a few places may be decoded for it.
+        """
 
     def read(self, window: Window) -> Pixels:
         """Read a window that lies inside the raster.

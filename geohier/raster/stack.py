@@ -155,7 +155,12 @@ class StackReader:
         self.geobox = geobox
         self.block_shape = parts[0].reader.block_shape
         self.dtype: np.dtype[np.generic] = np.result_type(*(part.reader.dtype for part in parts))
-        self.notes = notes + tuple(note for part in parts for note in part.reader.notes)
+        self._grid_notes = notes
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know about how these files are read, one sentence each."""
+        return self._grid_notes + tuple(note for part in self._parts for note in part.reader.notes)
 
     def read(self, window: Window) -> Pixels:
         """Read a window that lies inside the raster.

@@ -51,7 +51,7 @@ def warped_reader(
     on_grid = RasterSource(source.files[0], handle, grid, bands)
     mask: AlphaRule = "band" if added or plain.uses_alpha else "none"
     reader = on_grid.select(indexes, valid=valid, alpha=mask)
-    reader.notes = plain.notes
+    reader.original = plain
     return reader
 
 

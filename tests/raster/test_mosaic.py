@@ -4,16 +4,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
+import rasterio
 from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
+from rasterio.enums import ColorInterp
 
 from geohier.errors import InputError
 from geohier.geo.window import Window
 from geohier.raster import mosaic as mosaic_module
+from geohier.raster import reader as reader_module
 from geohier.raster.access import BlockReadError
 from geohier.raster.mosaic import open_mosaic
+from geohier.raster.validity import sample_windows
 
 WriteScene = Callable[..., Path]
 ORIGIN = Affine(10, 0, 500_000, 0, -10, 5_000_000)
@@ -107,8 +112,12 @@ def test_the_grid_reaches_over_sheets_above_and_left_of_the_first(write_scene: W
 
 
 def test_few_files_are_open_at_once(
-    write_scene: WriteScene, monkeypatch: pytest.MonkeyPatch
+    write_scene: WriteScene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def held() -> int:
+        open_files = psutil.Process().open_files()
+        return sum(Path(file.path).parent == tmp_path for file in open_files)
+
     monkeypatch.setattr(mosaic_module, "MAX_OPEN_FILES", 3)
     paths = [
         write_scene(np.full((1, 4, 4), n + 1, "uint8"), f"{n}.tif", transform=at(0, 4 * n))
@@ -120,9 +129,8 @@ def test_few_files_are_open_at_once(
         for _ in range(2):
             row = reader.read(Window(row_off=0, col_off=0, height=4, width=40)).values[0, 0]
             np.testing.assert_array_equal(row, np.arange(1, 11).repeat(4))
-            held = [sheet.source.handle.is_open for sheet in source.sheets]
-            assert sum(held) == 3
-    assert not any(sheet.source.handle.is_open for sheet in source.sheets)
+            assert held() == 3
+    assert held() == 0
 
 
 @pytest.mark.parametrize(
@@ -183,3 +191,61 @@ def test_a_damaged_sheet_is_lost_block_by_block_and_named_in_the_mosaics_pixels(
     np.testing.assert_array_equal(
         pixels.values[:, pixels.valid[0]], uncut[:, 10:][:, pixels.valid[0]]
     )
+
+
+def test_sheets_are_looked_into_only_when_notes_are_asked_for(
+    sheets: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No nodata is declared, so that a reader's notes tell of zeros, which it has to decode."""
+    looked = []
+
+    def watched(*given: object) -> list[Window]:
+        looked.append(given)
+        return sample_windows(*given)
+
+    monkeypatch.setattr(reader_module, "sample_windows", watched)
+    with open_mosaic(sheets) as source:
+        reader = source.select([0, 1])
+        reader.read(Window(row_off=0, col_off=0, height=40, width=60))
+        assert looked == []
+        assert reader.notes == ("4 rasters are read as one",)
+        assert len(looked) == 1
+
+
+def rgba(write_scene: WriteScene, number: int, alpha: str) -> Path:
+    """Write a sheet whose fourth band is tagged alpha and is so, is near infrared, or untagged."""
+    values = np.random.default_rng(number).integers(1, 250, (4, 16, 16)).astype("uint8")
+    if alpha == "real":
+        values[3] = 255
+    path = write_scene(values, f"sheet{number}.tif", transform=at(0, 16 * number))
+    if alpha != "untagged":
+        with rasterio.open(path, "r+") as target:
+            target.colorinterp = [*target.colorinterp[:3], ColorInterp.alpha]
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kinds", "differing"),
+    [
+        (("real", "real", "real"), None),
+        (("infrared", "untagged", "infrared"), None),
+        (("real", "real", "infrared"), "1 of 3 rasters judges alpha otherwise than the first"),
+        (("infrared", "real", "real"), "2 of 3 rasters judge alpha otherwise than the first"),
+        (("real", "untagged", "real"), "1 of 3 rasters judges alpha otherwise than the first"),
+        (("untagged", "untagged", "real"), "1 of 3 rasters judges alpha otherwise than the first"),
+    ],
+)
+def test_a_sheet_that_judges_alpha_otherwise_is_noted(
+    write_scene: WriteScene, kinds: tuple[str, ...], differing: str | None
+) -> None:
+    paths = [rgba(write_scene, number, kind) for number, kind in enumerate(kinds)]
+    with open_mosaic(paths) as source:
+        noted = [note for note in source.select([0, 1, 2]).notes if "otherwise" in note]
+        settled = source.select([0, 1, 2], alpha="none").notes
+    assert settled == ("3 rasters are read as one",)
+    if differing is None:
+        assert noted == []
+    else:
+        odd = next(n for n, kind in enumerate(kinds) if (kind == "real") != (kinds[0] == "real"))
+        advice = "use --alpha band, or --alpha none"
+        assert noted == [f"{differing}, such as sheet{odd}.tif: {advice}"]

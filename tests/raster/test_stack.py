@@ -11,8 +11,10 @@ from rasterio.enums import ColorInterp
 
 from geohier.errors import ConfigError, InputError
 from geohier.geo.window import Window
+from geohier.raster import reader as reader_module
 from geohier.raster.source import Pixels
 from geohier.raster.stack import StackFile, open_stack
+from geohier.raster.validity import sample_windows
 
 WriteScene = Callable[..., Path]
 COARSE = Affine(20, 0, 500_000, 0, -20, 5_000_000)
@@ -85,6 +87,25 @@ def test_resampling_is_noted(write_scene: WriteScene, fine: Path) -> None:
         notes = source.select([0, 2]).notes
 
     assert notes == ("coarse.tif lies on another grid: resampled to the first file's (bilinear)",)
+
+
+def test_a_resampled_file_is_looked_into_once_and_only_for_its_notes(
+    write_scene: WriteScene, fine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = []
+
+    def watched(*given: object) -> list[Window]:
+        looked.append(given)
+        return sample_windows(*given)
+
+    monkeypatch.setattr(reader_module, "sample_windows", watched)
+    empty = write_scene(np.zeros((1, 8, 8), "uint8"), "empty.tif", transform=COARSE)
+    with open_stack([StackFile(path=fine), StackFile(path=empty)]) as source:
+        reader = source.select([2])
+        reader.read(WHOLE)
+        assert looked == []
+        assert ["pass --nodata 0" in note for note in reader.notes] == [False, True]
+        assert len(looked) == 1
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
