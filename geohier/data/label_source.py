@@ -11,8 +11,10 @@ from typing import Protocol
 
 import numpy as np
 import rasterio
+import shapely
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
+from pyproj import Transformer
 from rasterio.enums import Resampling
 from rasterio.vrt import WarpedVRT
 
@@ -108,11 +110,30 @@ def _on_grid(
             f"{shown(path)} is {labels.height} x {labels.width} px, what it labels "
             f"{grid.height} x {grid.width} px, and one has no CRS: labels need its size or a CRS"
         )
-    notes += (f"{shown(path)} is on another grid: each pixel takes the nearest label",)
+    covered = _share_covered(labels, grid)
+    if covered == 0:
+        raise LabelError(f"{shown(path)} lies outside the image: check its CRS and place")
+    notes += (
+        f"{shown(path)} is on another grid and covers {covered:.1%} of the image: each pixel takes "
+        "the nearest label",
+    )
     with raster_io(path):
         warped = _warped(labels, grid, nodata)
     with closing(warped):
         yield RasterLabels(dataset=warped, path=path, nodata=None, notes=notes)
+
+
+def _share_covered(labels: rasterio.DatasetReader, grid: GeoBox) -> float:
+    """Return how much of a grid lies under a raster, from 0 to 1."""
+    assert grid.crs is not None
+    outline = GeoBox(labels.shape, labels.transform, labels.crs.to_wkt()).extent.geom
+    onto = Transformer.from_crs(labels.crs.to_wkt(), grid.crs.to_wkt(), always_xy=True)
+    footprint = shapely.transform(
+        shapely.segmentize(outline, outline.length / 64),  # straight edges bend under a warp
+        lambda xy: np.column_stack(onto.transform(*xy.T)),
+    )
+    image = grid.extent.geom
+    return float(footprint.intersection(image).area / image.area)
 
 
 def _warped(labels: rasterio.DatasetReader, grid: GeoBox, nodata: float | None) -> WarpedVRT:

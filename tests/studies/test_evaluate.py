@@ -244,7 +244,7 @@ def _points(write: Write, tmp: Path) -> Path:
 @pytest.mark.parametrize(
     ("labels", "error", "message"),
     [
-        (_other_place, LabelError, "no labelled pixel lies on .*prediction.tif"),
+        (_other_place, LabelError, "l.tif lies outside the image: check its CRS"),
         (_unknown_value, LabelError, r"l.tif has label 9 \(16 px at least\), but the classes have"),
         (_two_bands, LabelError, "has 2 bands: labels are one band"),
         (_other_size_without_crs, LabelError, "is 5 x 4 px, what it labels 4 x 4 px"),
