@@ -1,16 +1,10 @@
-"""A model on disk: a folder that holds weights, card and config, and the SHA-256 of each.
-
-    model.safetensors   the weights: numbers and names, nothing that could run
-    card.json           what the model reads and answers (a STAC item)
-    config.yaml         the resolved config that it was trained with
-    SHA256SUMS          checked on loading; `sha256sum -c SHA256SUMS` reads it too
+"""A model on disk: a folder whose files `manifest.py` lists; here the network goes in and out.
 
 A folder that is there is whole: it is written beside its place and renamed.
 """
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -19,25 +13,32 @@ from pathlib import Path
 
 import torch
 from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load as read_tensors
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
 from safetensors.torch import save as tensor_bytes
 from torch import Tensor, nn
 
 from geohier.config.document import parse_value
 from geohier.config.load import dump_config
 from geohier.config.schema import TrainConfig
-from geohier.errors import ConfigError, ModelError, OutputExistsError, ResourceError
+from geohier.errors import ConfigError, ModelError, OutputExistsError
 from geohier.models.card import ModelCard
-from geohier.models.stac import card_of, item_of
+from geohier.models.manifest import (
+    CARD,
+    CONFIG,
+    SUMS,
+    WEIGHTS,
+    card_in,
+    check_files,
+    read_card,
+    read_file,
+    read_item,
+)
+from geohier.models.stac import item_of
+from geohier.raster.durable import move_durably, write_durably, writing
+from geohier.raster.files import shown
 
-WEIGHTS = "model.safetensors"
-CARD = "card.json"
-CONFIG = "config.yaml"
-SUMS = "SHA256SUMS"
-
-LARGEST_BYTES = {WEIGHTS: 8 << 30, CARD: 4 << 20, CONFIG: 1 << 20, SUMS: 1 << 10}
-"""What is larger than this is not read."""
+__all__ = ["LoadedModel", "load_model", "read_card", "save_model", "stores_half"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +75,15 @@ def save_model(
         ModelError: a weight is not finite, or not within float16.
         ResourceError: the folder cannot be written.
     """
+    if folder.is_dir() and any(folder.iterdir()):
+        raise OutputExistsError(f"{shown(folder)} holds something already: give a new path")
     files = {
         WEIGHTS: _weights(module, half=half),
         CARD: _card(module, card, config),
         CONFIG: dump_config(config).encode(),
     }
-    sums = "".join(f"{_sha256(data)}  {name}\n" for name, data in files.items())
-    try:
-        _write_folder(folder, {**files, SUMS: sums.encode()})
-    except OSError as error:
-        if folder.is_dir() and any(folder.iterdir()):
-            raise OutputExistsError(f"{folder} holds something already: give a new path") from error
-        raise ResourceError(f"{folder} cannot be written: {error.strerror}") from error
+    sums = (f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in files.items())
+    _write_folder(folder, {**files, SUMS: "".join(sums).encode()})
     return folder
 
 
@@ -97,23 +95,25 @@ def load_model(folder: Path | str) -> LoadedModel:
             does not fit the others.
     """
     folder = Path(folder)
-    files, identity = _read_folder(folder)
-    card = _read_card(files[CARD], folder / CARD)
-    config = _read_config(files[CONFIG], folder / CONFIG)
-    tensors = _read_weights(files[WEIGHTS], folder / WEIGHTS)
+    identity = check_files(folder)
+    card = card_in(folder, read_item(folder))
+    config = _read_config(folder / CONFIG)
     module = _build(config, card, folder)
-    _fill(module, tensors, folder / WEIGHTS)
+    _fill(module, _read_weights(folder / WEIGHTS), folder / WEIGHTS)
     return LoadedModel(module=module.eval(), card=card, config=config, sha256=identity)
 
 
-def read_card(folder: Path | str) -> ModelCard:
-    """Read the card of a model directory; its files are checked as `load_model` does.
+def stores_half(folder: Path) -> bool:
+    """Return whether a model directory holds its convolution weights as float16.
 
     Raises:
-        ModelError: the folder is no model directory, or a file of it is damaged.
+        ModelError: its weights cannot be read.
     """
-    files, _ = _read_folder(Path(folder))
-    return _read_card(files[CARD], Path(folder) / CARD)
+    try:
+        with safe_open(folder / WEIGHTS, framework="pt") as file:
+            return any(file.get_slice(name).get_dtype() == "F16" for name in file.keys())  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{folder / WEIGHTS} holds no tensors: {error}") from error
 
 
 def _weights(module: nn.Module, *, half: bool) -> bytes:
@@ -139,97 +139,23 @@ def _card(module: nn.Module, card: ModelCard, config: TrainConfig) -> bytes:
     return (json.dumps(item, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode()
 
 
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
 def _write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    with writing(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         for name, data in files.items():
-            _write_through(staging / name, data)
+            write_durably(staging / name, data)
         staging.chmod(0o755)
-        staging.rename(folder)
+        move_durably(staging, folder)  # a folder that holds something is not replaced
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
 
 
-def _write_through(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _read_folder(folder: Path) -> tuple[dict[str, bytes], str]:
-    """Return the files of a model directory, checked, and the hash of its manifest."""
-    _check_is_model(folder)
-    manifest = _read_capped(folder / SUMS)
-    sums = _sums(manifest, folder / SUMS)
-    if sums.keys() != {WEIGHTS, CARD, CONFIG}:
-        raise ModelError(
-            f"{folder / SUMS} lists {' '.join(sorted(sums)) or 'nothing'}, "
-            f"a model has {WEIGHTS} {CARD} {CONFIG}: copy the model again"
-        )
-    files = {}
-    for name, expected in sums.items():
-        files[name] = _read_capped(folder / name)
-        if _sha256(files[name]) != expected:
-            raise ModelError(
-                f"{folder / name} is damaged or was changed: its SHA-256 is not the one in {SUMS}; "
-                "copy the model again"
-            )
-    return files, _sha256(manifest)
-
-
-def _check_is_model(folder: Path) -> None:
-    if not folder.is_dir():
-        raise ModelError(f"{folder}: there is no such folder: give a model directory")
-    if not (folder / SUMS).is_file():
-        inner = folder / "model"
-        hint = f"did you mean {inner}?" if (inner / SUMS).is_file() else f"it has no {SUMS}"
-        raise ModelError(f"{folder} is no model directory: {hint}")
-
-
-def _sums(manifest: bytes, path: Path) -> dict[str, str]:
-    """Return the SHA-256 of each file name in a manifest."""
-    pairs = [line.split(maxsplit=1) for line in manifest.decode("ascii", "replace").splitlines()]
-    if any(len(pair) != 2 for pair in pairs):
-        raise ModelError(f"{path} is damaged: each line needs a SHA-256 and a file name")
-    return {name: sha256 for sha256, name in pairs}
-
-
-def _read_capped(path: Path) -> bytes:
-    largest = LARGEST_BYTES[path.name]
-    if not path.is_file():
-        raise ModelError(f"{path} is missing: copy the model again")
-    if path.stat().st_size > largest:
-        raise ModelError(f"{path} is larger than {largest} bytes: this is no file of a model")
+def _read_config(path: Path) -> TrainConfig:
     try:
-        with path.open("rb") as file:
-            return file.read(largest)
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error.strerror}") from error
-
-
-def _read_card(data: bytes, path: Path) -> ModelCard:
-    try:
-        item = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path} is no JSON: {error}") from error
-    if not isinstance(item, dict):
-        raise ModelError(f"{path} holds a {type(item).__name__}, a card is an object")
-    try:
-        return card_of(item)
-    except ModelError as error:
-        raise ModelError(f"{path}: {error}") from error
-
-
-def _read_config(data: bytes, path: Path) -> TrainConfig:
-    try:
-        return TrainConfig.model_validate(parse_value(data.decode(), str(path)))
+        return TrainConfig.model_validate(parse_value(read_file(path).decode(), str(path)))
     except (ConfigError, UnicodeDecodeError) as error:
         raise ModelError(f"{path} cannot be read: {error}") from error
     except ValidationError as error:
@@ -238,10 +164,10 @@ def _read_config(data: bytes, path: Path) -> TrainConfig:
         raise ModelError(f"{path}: {where}: {first['msg']}") from error
 
 
-def _read_weights(data: bytes, path: Path) -> dict[str, Tensor]:
+def _read_weights(path: Path) -> dict[str, Tensor]:
     try:
-        return read_tensors(data)
-    except SafetensorError as error:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
         raise ModelError(f"{path} holds no tensors: {error}") from error
 
 

@@ -1,20 +1,14 @@
 """What a model directory says about its model, and whether its files are whole. Needs no torch."""
 
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from geohier.errors import ModelError
 from geohier.geo.levels import LevelLadder
 from geohier.models.card import ModelCard
-from geohier.models.stac import card_of
-from geohier.raster.files import shown
+from geohier.models.manifest import card_in, damaged_files, is_model, read_item
 
-CARD, SUMS = "card.json", "SHA256SUMS"
-LARGEST_TEXT = 4 << 20
-"""Bytes above which a card or a list of hashes is not read."""
+__all__ = ["Level", "ModelReport", "describe_model", "is_model"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,44 +56,15 @@ class ModelReport:
         return {"card": self.item, "levels": levels, "damaged": list(self.damaged)}
 
 
-def is_model(path: Path) -> bool:
-    """Return whether a path looks like a model directory."""
-    return (path / CARD).is_file() or (path / SUMS).is_file()
-
-
 def describe_model(folder: Path) -> ModelReport:
     """Read the card of a model directory and check the SHA-256 of each of its files.
 
     Raises:
         ModelError: the card cannot be read.
     """
-    item = _read_card(folder / CARD)
-    try:
-        card = card_of(item)
-    except ModelError as error:
-        raise ModelError(f"{shown(folder / CARD)}: {error}") from error
-    return ModelReport(card=card, item=item, levels=_levels(card), damaged=_damaged(folder))
-
-
-def _read_card(path: Path) -> dict[str, Any]:
-    try:
-        item = json.loads(_read_text(path))
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{shown(path)} is no JSON: {error}") from error
-    if not isinstance(item, dict):
-        raise ModelError(f"{shown(path)} holds no card")
-    return item
-
-
-def _read_text(path: Path) -> str:
-    try:
-        if path.stat().st_size > LARGEST_TEXT:
-            raise ModelError(
-                f"{shown(path)} is larger than {LARGEST_TEXT} bytes: no file of a model"
-            )
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise ModelError(f"{shown(path)} cannot be read: {error.strerror}") from error
+    item = read_item(folder)
+    card = card_in(folder, item)
+    return ModelReport(card=card, item=item, levels=_levels(card), damaged=damaged_files(folder))
 
 
 def _levels(card: ModelCard) -> tuple[Level, ...]:
@@ -117,23 +82,3 @@ def _levels(card: ModelCard) -> tuple[Level, ...]:
             ladder.strides, ladder.object_sizes_px(), strict=True
         )
     )
-
-
-def _damaged(folder: Path) -> tuple[str, ...]:
-    """Return the files that are not as `SHA256SUMS` says."""
-    try:
-        lines = _read_text(folder / SUMS).split("\n")
-    except ModelError:
-        return (SUMS,)
-    sums = [line.split(maxsplit=1) for line in lines if line.strip()]
-    if not sums or any(len(pair) != 2 or Path(pair[1]).name != pair[1] for pair in sums):
-        return (SUMS,)
-    return tuple(name for expected, name in sums if _sha256(folder / name) != expected)
-
-
-def _sha256(path: Path) -> str | None:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return None

@@ -14,7 +14,8 @@ from geohier.config.schema import TrainConfig
 from geohier.errors import ModelError, OutputExistsError, ResourceError
 from geohier.geo.bands import Band, BandSet
 from geohier.models.card import ClassLabel, ModelCard
-from geohier.models.directory import CARD, CONFIG, SUMS, WEIGHTS, load_model, save_model
+from geohier.models.directory import load_model, save_model, stores_half
+from geohier.models.manifest import CARD, CONFIG, SUMS, WEIGHTS
 from geohier.models.segmentation import build_segmenter
 
 CONFIG_OF_MODEL = TrainConfig.model_validate(
@@ -70,6 +71,8 @@ def test_half_precision_weights_take_half_the_space_and_answer_nearly_the_same(
 ) -> None:
     halved = save_model(folder.parent / "half", network, CARD_OF_MODEL, CONFIG_OF_MODEL, half=True)
     assert (halved / WEIGHTS).stat().st_size < 0.6 * (folder / WEIGHTS).stat().st_size
+    assert stores_half(halved)
+    assert not stores_half(folder)
     image = torch.rand(1, 1, 64, 64)
     loaded = load_model(halved).module
     assert all(p.dtype == torch.float32 for p in loaded.parameters())
@@ -179,6 +182,24 @@ def test_a_model_never_replaces_what_is_there(network: nn.Module, folder: Path) 
         save_model(folder, network, CARD_OF_MODEL, CONFIG_OF_MODEL)
     assert (folder / SUMS).read_bytes() == before
     assert [path.name for path in folder.parent.iterdir()] == ["model"]
+
+
+def test_a_model_that_has_its_name_keeps_it_when_the_machine_fails(
+    network: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files are safe on the disk before the folder has its name, and then the name is too."""
+    folder, synced = tmp_path / "models" / "new", []
+    fsync = os.fsync
+
+    def recorded(descriptor: int) -> None:
+        synced.append((os.fstat(descriptor).st_ino, folder.exists()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", recorded)
+    save_model(folder, network, CARD_OF_MODEL, CONFIG_OF_MODEL)
+    inside = [folder / name for name in (WEIGHTS, CARD, CONFIG, SUMS)]
+    assert {(path.stat().st_ino, False) for path in (*inside, folder)} <= set(synced)
+    assert synced[-1] == (folder.parent.stat().st_ino, True)
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(network: nn.Module, tmp_path: Path) -> None:
