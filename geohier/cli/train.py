@@ -18,14 +18,22 @@ def train(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Folder of the run. [default: runs/NAME of the config]"),
+        typer.Option(
+            "--out",
+            "-o",
+            help="Folder of the run. [default: runs/NAME of the config, and runs/NAME-fast with "
+            "--fast-dev-run]",
+        ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run that is in --out, if any.")
     ] = False,
     fast_dev_run: Annotated[
         bool,
-        typer.Option("--fast-dev-run", help="Try everything on two batches of one epoch."),
+        typer.Option(
+            "--fast-dev-run",
+            help="Try everything once: two batches, all choose blocks, the model directory.",
+        ),
     ] = False,
     half: Annotated[
         bool, typer.Option("--half", help="Store the model's weights in half the space (float16).")
@@ -47,7 +55,7 @@ def train(
     from geohier.training.run_folder import shortened
 
     settings = load_config(config, overrides or [])
-    folder = out or Path("runs") / config.stem
+    folder = out or Path("runs") / (config.stem + ("-fast" if fast_dev_run else ""))
     model = run(
         shortened(settings) if fast_dev_run else settings,
         folder,
@@ -59,7 +67,7 @@ def train(
 
 
 def _summary(model: Path, *, as_json: bool) -> str:
-    from geohier.models.directory import read_card
+    from geohier.models.manifest import read_card
 
     card = read_card(model)
     found = card.scores["choose"]

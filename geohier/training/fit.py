@@ -8,9 +8,10 @@ from geohier.config.load import config_hash
 from geohier.config.schema import TrainConfig
 from geohier.data.chips import choose_chips, fit_chips
 from geohier.data.prepare import TrainingData, prepare
+from geohier.errors import ConfigError
 from geohier.models.backbone import encoder_name_in_smp
 from geohier.models.card import ClassLabel, ModelCard
-from geohier.models.directory import save_model
+from geohier.models.directory import save_model, stores_half
 from geohier.models.receptive_field import measure_receptive_field
 from geohier.models.segmentation import at_image_resolution, build_segmenter, level_ladder
 from geohier.raster.durable import writing
@@ -57,7 +58,8 @@ def train(
 
     Raises:
         OutputExistsError: `out` holds something, and it is not to be resumed.
-        ConfigError, InputError: config or scenes cannot be used.
+        ConfigError, InputError: config or scenes cannot be used; the run is finished, but its
+            model is not stored as `half` asks.
         ModelError: the loss stops being finite, or no chip has labels.
         OutputLockedError: another process trains in `out`.
     """
@@ -67,7 +69,7 @@ def train(
     try:
         check_folder(out, config, resume=resume)
         if (out / MODEL).is_dir():
-            return out / MODEL
+            return _finished(out / MODEL, half=half)
         encoder_name_in_smp(config.model.encoder)  # a misspelt one is known before data are read
         data = prepare(config)
         network = first_network(config, data)
@@ -79,6 +81,16 @@ def train(
         return save_model(out / MODEL, predicting, card, config, half=half)
     finally:
         lock.release()
+
+
+def _finished(model: Path, *, half: bool) -> Path:
+    """Return a model that is there already, if it is the one that was asked for."""
+    if half and not stores_half(model):
+        raise ConfigError(
+            f"{model} is finished and holds float32: move it away, and the same command writes it "
+            "anew with float16, without training again"
+        )
+    return model
 
 
 def first_network(config: TrainConfig, data: TrainingData) -> nn.Module:

@@ -34,7 +34,7 @@ LIBRARIES = ("geohier", "torch", "torchvision", "timm", "segmentation-models-pyt
 
 
 def shortened(config: TrainConfig) -> TrainConfig:
-    """Return a config that tries everything on two batches of one epoch."""
+    """Return a config that fits two batches only; all choose blocks still judge them."""
     batches = {"per_epoch": 2 * config.chips.batch_size, "megapixels_per_epoch": None}
     return config.model_copy(
         update={

@@ -62,6 +62,13 @@ def test_a_quick_try_goes_through_everything_and_json_says_the_score(config: Pat
     assert load_model("tried/model").card.trained_on["steps"] == 2
 
 
+def test_a_quick_try_keeps_out_of_the_way_of_the_run_itself(config: Path) -> None:
+    tried = runner.invoke(app, ["train", str(config), "--fast-dev-run", "--quiet"])
+    assert tried.exit_code == 0, tried.output
+    assert "runs/roofs-fast/model" in tried.stdout
+    assert not Path("runs/roofs").exists()
+
+
 @pytest.mark.parametrize(
     ("change", "code", "says"),
     [

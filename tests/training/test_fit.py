@@ -23,7 +23,8 @@ from geohier.errors import (
     OutputExistsError,
     OutputLockedError,
 )
-from geohier.models.directory import SUMS, load_model
+from geohier.models.directory import load_model
+from geohier.models.manifest import SUMS
 from geohier.raster.lock import OutputLock
 from geohier.training.checkpoint import KeepBestAndLast
 from geohier.training.fit import train
@@ -282,6 +283,23 @@ def test_half_precision_weights_are_an_option(make_config: MakeConfig, tmp_path:
         for half in (False, True)
     ]
     assert sizes[1] < 0.6 * sizes[0]
+
+
+def test_a_finished_model_is_not_passed_off_as_one_of_half_the_size(
+    make_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make_config(training={"epochs": 1})
+    model = train(config, tmp_path / "run", quiet=True)
+    whole = sums(model)
+    with pytest.raises(ConfigError, match="float32"):
+        train(config, tmp_path / "run", resume=True, half=True, quiet=True)
+    assert sums(model) == whole
+
+    model.rename(tmp_path / "kept")
+    monkeypatch.setattr(SegmentationTask, "training_step", stop)
+    halved = train(config, tmp_path / "run", resume=True, half=True, quiet=True)
+    assert sums(halved) != whole
+    assert train(config, tmp_path / "run", resume=True, half=True, quiet=True) == halved
 
 
 def test_a_folder_that_is_taken_is_left_as_it_is(make_config: MakeConfig, tmp_path: Path) -> None:
