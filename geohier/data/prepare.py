@@ -53,6 +53,11 @@ class TrainingData:
     hashes: Mapping[str, Mapping[str, str]]
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know of how images and labels are read, each thing once."""
+        return tuple(dict.fromkeys(note for one in self.train + self.val for note in one.notes))
+
+    @property
     def gsd_m(self) -> tuple[float, float] | None:
         """Smallest and largest GSD of the chips in metres, None without georeference."""
         seen = []

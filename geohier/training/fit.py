@@ -20,7 +20,7 @@ from geohier.training.checkpoint import KeepBestAndLast, best_weights, read_prog
 from geohier.training.curve import draw_curve
 from geohier.training.log import EpochLog, Row, read_rows
 from geohier.training.loop import run_epochs
-from geohier.training.progress import ShowProgress
+from geohier.training.progress import ShowProgress, say_notes
 from geohier.training.run_folder import (
     CHECKPOINTS,
     CURVE,
@@ -72,6 +72,8 @@ def train(
             return _finished(out / MODEL, half=half)
         encoder_name_in_smp(config.model.encoder)  # a misspelt one is known before data are read
         data = prepare(config)
+        if not quiet:
+            say_notes(data.notes)
         network = first_network(config, data)
         claim_folder(out, config, data)
         network = fit(network, config, data, out, quiet=quiet)

@@ -2,12 +2,16 @@
 
 import sys
 import time
+from collections.abc import Sequence
 from typing import TextIO
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from geohier.training.log import EpochLog
 from geohier.training.task import SegmentationTask
+
+MOST_NOTES = 6
+"""Notes that are shown before a run: one per scene would be too many."""
 
 EVERY_S = 1.0
 """How often the line of the running epoch is written anew."""
@@ -69,6 +73,15 @@ class ShowProgress(Callback):
     def _write(self, line: str, end: str = "\n") -> None:
         start = "\r\x1b[K" if self.live else ""
         print(start + line, end=end, file=self.stream, flush=True)
+
+
+def say_notes(notes: Sequence[str], stream: TextIO | None = None) -> None:
+    """Write the first few notes, and how many there are besides."""
+    shown = [f"note: {note}" for note in notes[:MOST_NOTES]]
+    if len(notes) > MOST_NOTES:
+        shown.append(f"... and {len(notes) - MOST_NOTES} more notes")
+    for line in shown:
+        print(line, file=stream or sys.stderr)
 
 
 def readable(seconds: float) -> str:

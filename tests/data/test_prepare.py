@@ -344,3 +344,12 @@ def test_a_damaged_image_is_refused(
         prepare(make_config())
     with pytest.raises(rasterio.RasterioIOError), rasterio.open(path) as source:
         source.read()
+
+
+def test_what_is_odd_about_labels_is_noted_once(
+    add_scene: AddScene, make_config: MakeConfig, rng: np.random.Generator
+) -> None:
+    add_scene("a", *scene(rng), mask_shift_px=0.25)
+    add_scene("b", *scene(rng))
+    (note,) = prepare(make_config()).notes
+    assert "masks/a.tif is on another grid" in note

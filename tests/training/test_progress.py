@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from geohier.training import progress
-from geohier.training.progress import ShowProgress
+from geohier.training.progress import MOST_NOTES, ShowProgress, say_notes
 from geohier.training.task import SegmentationTask
 
 
@@ -57,3 +57,12 @@ def test_a_terminal_sees_the_running_epoch_in_one_line_that_is_written_anew(
     assert stream.getvalue().count("\n") == 2
     running = stream.getvalue().split("\n")[0].split("\r")[1]
     assert running.endswith("epoch 1/3:  50%, loss 1.500, 2.00 Mpx/s, 2 s left in this epoch")
+
+
+def test_a_few_notes_are_shown_and_the_others_counted() -> None:
+    few, many = io.StringIO(), io.StringIO()
+    say_notes(["a", "b"], few)
+    say_notes([str(at) for at in range(MOST_NOTES + 3)], many)
+    assert few.getvalue() == "note: a\nnote: b\n"
+    assert many.getvalue().splitlines()[-1] == "... and 3 more notes"
+    assert len(many.getvalue().splitlines()) == MOST_NOTES + 1
