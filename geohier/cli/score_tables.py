@@ -8,6 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from geohier.evaluation.bootstrap import BLOCK_PX
 from geohier.studies.evaluate import Evaluation
 
 ABSENT = "absent"
@@ -95,7 +96,8 @@ def _summary(evaluation: Evaluation) -> str:
     scenes = scores.sizes["scene"]
     return (
         f"accuracy {shown(scores.pooled_accuracy.item())} over {scenes} "
-        f"scene{'s' if scenes > 1 else ''}; ranges from {evaluation.iou[-1].n} blocks of 512 px"
+        f"scene{'s' if scenes > 1 else ''}; ranges from {evaluation.iou[-1].n} blocks of "
+        f"{BLOCK_PX} px"
     )
 
 

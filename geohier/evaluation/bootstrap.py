@@ -1,7 +1,10 @@
 """How far a score could be off: ranges from drawing spatial blocks anew.
 
 Neighbouring pixels are alike, so pixels are no independent samples. Square blocks of the ground
-nearly are, if they are wider than the objects: they are drawn with replacement, whole.
+nearly are, if they are wider than the objects: they are drawn with replacement, whole. This is the
+percentile bootstrap (Efron 1979, Bootstrap methods: another look at the jackknife, Annals of
+Statistics 7) of spatial blocks (Hall 1985, Resampling a coverage pattern, Stochastic Processes and
+their Applications 20).
 """
 
 from collections.abc import Callable, Iterator

@@ -3,14 +3,16 @@
 Two measurements, both on the network as it predicts (evaluation mode):
 
 - **Margins.** The gradient of a pixel's answer with respect to the image says how much each image
-  pixel mattered. The margin for 95 % is the smallest square around the pixel that holds 95 % of
-  its absolute value. A few per cent of a deep network's gradient lie in far, thin tails.
+  pixel mattered (Luo, Li, Urtasun and Zemel 2016, Understanding the effective receptive field in
+  deep convolutional neural networks, NeurIPS). The margin for 95 % is the smallest square around
+  the pixel that holds 95 % of its absolute value. A few per cent of a deep network's gradient lie
+  in far, thin tails.
 - **Tile dependence.** Everything beyond a distance is replaced by something very different, and
   the probabilities at the centre are compared. A network of local layers does not notice what is
   far enough away; one that pools over the whole tile notices at any distance. The thin tails of
   a local network would be noticed just outside the margin, though they end. So the distance grows,
-  from the 99 % margin to a quarter of the largest tile: if the answer still changes there, by more
-  than 1e-5, no margin that a tile could have is enough, and the network is tile-dependent.
+  from the 99 % margin to a quarter of the largest window: if the answer still changes there, by
+  more than 1e-5, no margin that could be recommended is enough: the network is tile-dependent.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +30,12 @@ NOTICED = 1e-5
 """Change of a probability from which a pixel counts as noticed."""
 
 LARGEST_PX = 2048
-"""Side of the largest tile that prediction uses."""
+"""Side of the largest window that is looked at, in the network's own pixels.
+
+Prediction's largest tile, 4096 px of the image, is as large for a network at half its resolution.
+At full resolution such tiles could have a wider margin than is tried here; most of each would be
+margin, and looking so far would need four times the memory.
+"""
 
 DRAWS = 4
 """Random images that margins are averaged over, and at most so many real chips."""
@@ -40,7 +47,7 @@ class ReceptiveField:
 
     Args:
         margins_px: radius, in pixels, of the square that holds each per cent of the gradient.
-        tile_dependent: whether answers change with what is as far away as a tile can be wide.
+        tile_dependent: whether answers change with what is farther away than any margin.
     """
 
     margins_px: Mapping[int, int]
@@ -64,7 +71,7 @@ def measure_receptive_field(
         stride: the network accepts sides that are multiples of it.
         chips: real, normalised images `(bands, H, W)`, whose gradients count as much as random's.
         seed: of the random images and of the pixels that are looked at.
-        largest_px: side of the largest tile that prediction may use.
+        largest_px: side of the largest window that is looked at.
 
     Raises:
         ModelError: the answer at a pixel does not depend on the image at all.
