@@ -3,19 +3,18 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from geohier.data.file_names import (
+    LABEL_ENDINGS,
+    LABEL_SUFFIXES,
+    MAP_ENDINGS,
+    MAP_SUFFIXES,
+    OTHER_LAYERS,
+    without_ending,
+)
+from geohier.data.scene import RASTER_SUFFIXES
 from geohier.errors import InputError
 from geohier.raster.files import shown
 from geohier.studies.evaluate import Pair
-
-RASTERS = (".tif", ".tiff")
-IMAGES = (*RASTERS, ".vrt", ".png", ".jpg", ".jpeg", ".jp2")
-LABELS = (*RASTERS, ".png", ".jp2", ".gpkg", ".geojson", ".json", ".fgb", ".shp")
-
-OTHER_LAYERS = ("_confidence", "_entropy", "_probabilities")
-"""Endings of the files that lie beside a prediction and are no class raster."""
-
-ENDINGS = ("_labels", "_label", "_masks", "_mask", "_gt", "_truth", "_classes", "_prediction")
-"""Endings that may follow the name of a scene."""
 
 
 def match_labels(
@@ -34,8 +33,8 @@ def match_labels(
     """
     paths = list(_expanded(predictions))
     names = _names(paths)
-    labels_of = _lookup(paths, labels, LABELS)
-    images_of = {} if images is None else _lookup(paths, images, IMAGES)
+    labels_of = _lookup(paths, labels, LABEL_SUFFIXES)
+    images_of = {} if images is None else _lookup(paths, images, RASTER_SUFFIXES)
     return [
         Pair(name=names[path], prediction=path, labels=labels_of[path], image=images_of.get(path))
         for path in paths
@@ -43,14 +42,13 @@ def match_labels(
 
 
 def scene_of(path: Path) -> str:
-    """Return the name of the scene that a file is about.
+    """Return the name of the scene that an image, labels or a map are about.
 
     Example:
-        >>> scene_of(Path("masks/banepa_b_mask.png")), scene_of(Path("banepa_b.tif"))
+        >>> scene_of(Path("masks/banepa_b_mask.png")), scene_of(Path("banepa_b_classes.tif"))
         ('banepa_b', 'banepa_b')
     """
-    ending = next((end for end in ENDINGS if path.stem.lower().endswith(end)), "")
-    return path.stem[: len(path.stem) - len(ending)] or path.stem
+    return without_ending(path, LABEL_ENDINGS + MAP_ENDINGS)
 
 
 def _expanded(predictions: Iterable[Path]) -> Iterable[Path]:
@@ -58,10 +56,10 @@ def _expanded(predictions: Iterable[Path]) -> Iterable[Path]:
         if not given.is_dir():
             yield given
             continue
-        inside = sorted(path for path in given.iterdir() if path.suffix.lower() in RASTERS)
+        inside = sorted(path for path in given.iterdir() if path.suffix.lower() in MAP_SUFFIXES)
         inside = [path for path in inside if not path.stem.endswith(OTHER_LAYERS)]
         if not inside:
-            raise InputError(f"{shown(given)} holds no prediction: {' '.join(RASTERS)}")
+            raise InputError(f"{shown(given)} holds no prediction: {' '.join(MAP_SUFFIXES)}")
         yield from inside
 
 

@@ -205,6 +205,32 @@ def test_an_image_without_a_mask_is_named(tmp_path: Path) -> None:
         initialise(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (["images/a.png", "masks/a.png", "masks/a_mask.png"], r"a\.png and a_mask\.png"),
+        (["a.png", "a_mask.png", "a_gt.png"], r"a_gt\.png and a_mask\.png"),
+        (["images/a.png", "masks/a.png", "masks/b.png"], r"1 of 2 masks have no image \(b\.png\)"),
+        (["a.png", "a_mask.png", "b_mask.png"], r"1 of 2 masks have no image \(b_mask\.png\)"),
+    ],
+    ids=["two masks", "two masks beside it", "no image", "no image beside it"],
+)
+def test_every_mask_belongs_to_one_image_alone(tmp_path: Path, names: list[str], says: str) -> None:
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    with pytest.raises(InputError, match=says):
+        find_pairs(tmp_path)
+
+
+@pytest.mark.parametrize("stem", ["a_gt", "A-Mask", "_mask"])
+def test_an_image_may_itself_be_named_like_a_mask(tmp_path: Path, stem: str) -> None:
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"{stem}.tif").touch()
+    assert len(find_pairs(tmp_path)) == 1
+
+
 @pytest.mark.shared
 def test_init_reads_the_real_buildings(shared_data: Path, tmp_path: Path) -> None:
     folder = tmp_path / "roofs"

@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from geohier.data.file_names import LABEL_ENDINGS
+from geohier.data.pairs import find_pairs
+from geohier.data.scene import RASTER_SUFFIXES
 from geohier.errors import InputError
 from geohier.studies.pairing import match_labels
 
@@ -26,6 +29,19 @@ def test_labels_in_a_folder_are_matched_by_name(folders: Path) -> None:
     pairs = match_labels([folders / "out"], folders / "masks")
     found = {pair.name: (pair.prediction.name, pair.labels.name) for pair in pairs}
     assert found == {"a": ("a.tif", "a_mask.png"), "b": ("b.tif", "b.tif")}
+
+
+@pytest.mark.parametrize("suffix", RASTER_SUFFIXES)
+@pytest.mark.parametrize("ending", ["", *LABEL_ENDINGS])
+def test_labels_that_init_pairs_with_an_image_are_found_for_its_map(
+    tmp_path: Path, ending: str, suffix: str
+) -> None:
+    for name in (f"images/a{suffix}", f"masks/a{ending}{suffix}", "maps/a.tif"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    ((image, mask),) = find_pairs(tmp_path)
+    (pair,) = match_labels([tmp_path / "maps"], tmp_path / "masks", tmp_path / "images")
+    assert (pair.image, pair.labels) == (image, mask)
 
 
 def test_one_label_file_serves_all_predictions(folders: Path) -> None:
