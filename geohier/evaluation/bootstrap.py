@@ -7,7 +7,7 @@ Statistics 7) of spatial blocks (Hall 1985, Resampling a coverage pattern, Stoch
 their Applications 20).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,10 +38,6 @@ class Range:
     low: float
     high: float
     n: int
-
-
-type Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
-"""Scores `(..., S)` of confusion counts `(..., K, K)`."""
 
 
 def iou_and_mean(counts: NDArray[np.float64]) -> NDArray[np.float64]:
