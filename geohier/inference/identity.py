@@ -1,9 +1,9 @@
 """Who a run is: everything that decides its result, and what the result says about itself."""
 
+import glob
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 
@@ -13,10 +13,13 @@ import torch
 from geohier.errors import InputError
 from geohier.inference.job import Job
 from geohier.inference.options import PredictOptions
-from geohier.raster.files import is_remote
+from geohier.raster.files import full_name, is_remote
 from geohier.raster.layers import LABEL_VALUES_TAG
+from geohier.raster.source import PixelSource
 
 HEAD_BYTES = 64 << 10
+SHAPEFILE_PARTS = (".shx", ".dbf", ".prj", ".cpg")
+"""Files beside a `.shp` that say where its shapes are."""
 CHOICES_THAT_DECIDE = (
     "thresholds",
     "blend",
@@ -34,15 +37,16 @@ def fingerprint(job: Job, inputs: Mapping[str, object]) -> dict[str, object]:
 
     Args:
         job: the prediction.
-        inputs: `identities` of the scene's files.
+        inputs: `identities` of the scene's `inputs_of`.
     """
     grid = job.plan.grid
     return {
         "model_sha256": job.predictor.sha256,
         "inputs": dict(inputs),
-        "area_of_interest": identities([job.options.aoi]) if job.options.aoi else None,
+        "area_of_interest": identities(_area_files(job.options.aoi)) if job.options.aoi else None,
         "bands": _bands(job),
-        "reading": list(job.reader.notes),
+        "reading": list(job.source.identity),
+        "reading_notes": list(job.reader.notes),
         "tiles": {"size": grid.size, "overlap": grid.overlap, "margin": grid.margin},
         "options": _deciding(job.options),
         "device": torch.device(job.plan.device).type,
@@ -72,6 +76,18 @@ def content_tags(job: Job) -> dict[str, str]:
     }
 
 
+def inputs_of(source: PixelSource) -> tuple[Path, ...]:
+    """Return the files that a scene's pixels come from."""
+    return (*source.files, *source.sidecars)
+
+
+def _area_files(path: Path) -> list[Path]:
+    if path.suffix.lower() != ".shp":
+        return [path]
+    beside = sorted(path.parent.glob(f"{glob.escape(path.stem)}.*"))
+    return [path, *(part for part in beside if part.suffix.lower() in SHAPEFILE_PARTS)]
+
+
 def identities(paths: Sequence[Path]) -> dict[str, object]:
     """Return size, time of the last change, and a hash of the head of files, by their full paths.
 
@@ -80,9 +96,7 @@ def identities(paths: Sequence[Path]) -> dict[str, object]:
     Raises:
         InputError: one of them cannot be read.
     """
-    return {
-        str(path) if is_remote(path) else str(path.resolve()): _identity(path) for path in paths
-    }
+    return {full_name(path): _identity(path) for path in paths}
 
 
 def _identity(path: Path) -> dict[str, object]:
@@ -123,8 +137,7 @@ def _bands(job: Job) -> dict[str, object]:
     """Return, for each band of the model, which band of the scene it is and how that is read."""
     found: dict[str, object] = {}
     for name, at in zip(job.predictor.card.bands.names, job.match.indexes, strict=True):
-        band = asdict(job.source.bands[at])
-        found[name] = band | {"number": at + 1, "nodata": str(band["nodata"])}  # NaN has no equal
+        found[name] = job.source.bands[at].identity | {"number": at + 1}
     return found
 
 

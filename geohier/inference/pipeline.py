@@ -27,6 +27,7 @@ from geohier.inference.identity import (
     content_tags,
     fingerprint,
     identities,
+    inputs_of,
     settings,
 )
 from geohier.inference.job import Job, prepare
@@ -124,7 +125,7 @@ def run_job(job: Job, target: Path, progress: Progress | None = None) -> Predict
     """Do what `prepare` has checked; see `predict_raster`."""
     started = time.perf_counter()
     _check_not_an_input(job, target)
-    inputs = identities(job.source.files)
+    inputs = identities(inputs_of(job.source))
     run = open_run(
         target,
         fingerprint(job, inputs),
@@ -141,7 +142,7 @@ def run_job(job: Job, target: Path, progress: Progress | None = None) -> Predict
         with run:
             job = replace(job, plan=_kept(job.plan, run.settings))
             segment(job, run, progress)
-            check_unchanged(job.source.files, inputs)
+            check_unchanged(inputs_of(job.source), inputs)
             finished = run.finish(content_tags(job))
     return Prediction(
         run=finished,
@@ -159,7 +160,7 @@ def _check_not_an_input(job: Job, target: Path) -> None:
         ConfigError: one would.
     """
     there = [path for path in (layer_path(target, layer) for layer in job.layers) if path.exists()]
-    read = [*job.source.files, *([job.options.aoi] if job.options.aoi else [])]
+    read = [*inputs_of(job.source), *([job.options.aoi] if job.options.aoi else [])]
     for path in there:
         if any(path.samefile(source) for source in read if source.exists()):
             raise ConfigError(f"{path} is read for this result: choose another path for it")

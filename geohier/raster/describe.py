@@ -1,8 +1,10 @@
 """What an open raster declares about itself: size, place on the ground, bands."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import rasterio
@@ -10,7 +12,7 @@ from odc.geo.geobox import GeoBox
 from rasterio.enums import ColorInterp, Interleaving
 
 from geohier.errors import ConfigError, InputError
-from geohier.raster.files import shown
+from geohier.raster.files import full_name, shown
 from geohier.raster.grid import crs_name
 from geohier.raster.source import SourceBand
 from geohier.raster.validity import holds
@@ -30,6 +32,35 @@ NAMED_COLOURS = {
     ColorInterp.coastal: "coastal",
 }
 _COUNTED = re.compile(r"(band|layer)?[ _-]?\d+", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileTraits:
+    """What has to be known of a file, besides its bands, before its pixels are read.
+
+    Args:
+        path: the file.
+        block_bytes: bytes that its largest block unpacks to.
+        masks: mask files beside it.
+        declared: what decides its mask bands, in itself or in an `.aux.xml`, as JSON has it.
+    """
+
+    path: Path
+    block_bytes: int
+    masks: tuple[Path, ...]
+    declared: Mapping[str, object]
+
+    @classmethod
+    def of(cls, path: str | Path, dataset: rasterio.DatasetReader) -> Self:
+        declared = {
+            "file": full_name(path),
+            "nodata": [str(value) for value in dataset.nodatavals],
+            "nodata_values": dataset.tags().get("NODATA_VALUES"),
+        }
+        masks = tuple(Path(name) for name in dataset.files if name.endswith(".msk"))
+        return cls(
+            path=Path(path), block_bytes=block_bytes(dataset), masks=masks, declared=declared
+        )
 
 
 def block_bytes(dataset: rasterio.DatasetReader) -> int:

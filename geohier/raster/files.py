@@ -41,6 +41,11 @@ def is_remote(path: str | Path) -> bool:
     return "://" in text or text.startswith("/vsi") or _SCHEME.match(text) is not None
 
 
+def full_name(path: str | Path) -> str:
+    """Return a file's full path, links followed, or the name of what is not on this machine."""
+    return shown(path if is_remote(path) else Path(path).resolve())
+
+
 def local_file(path: str | Path) -> Path:
     """Check that `path` is a file that may be opened, and return it as an absolute path.
 

@@ -4,7 +4,7 @@ Orthophotos are delivered as hundreds of sheets. Read as one raster they have no
 sheet's edge sees the neighbouring sheet. Where sheets overlap, the first with a valid pixel wins.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -76,9 +76,15 @@ class MosaicSource:
     def __init__(self, name: str, geobox: GeoBox, sheets: tuple[Sheet, ...]) -> None:
         self.name = name
         self.files = tuple(file for sheet in sheets for file in sheet.source.files)
+        self.sidecars = tuple(file for sheet in sheets for file in sheet.source.sidecars)
         self.geobox = geobox
         self.bands: tuple[SourceBand, ...] = sheets[0].source.bands
         self.sheets = sheets
+
+    @property
+    def identity(self) -> tuple[Mapping[str, object], ...]:
+        """How the sheets are read, as JSON has it; earlier ones win where they overlap."""
+        return tuple(fact for sheet in self.sheets for fact in sheet.source.identity)
 
     def select(
         self, indexes: Sequence[int], *, valid: ValidRule = "all", alpha: AlphaRule = "auto"

@@ -1,6 +1,6 @@
 """One raster file: its grid and bands, and fast windowed reading of pixels with their validity."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property, partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from geohier.errors import RasterReadError
 from geohier.geo.window import Window
 from geohier.raster.access import BlockCache, Handle, open_dataset, raster_io
 from geohier.raster.checked_vrt import sources_of_vrt
-from geohier.raster.describe import band_table, block_bytes, check_size, place_of
+from geohier.raster.describe import FileTraits, band_table, check_size, place_of
 from geohier.raster.files import shown
 from geohier.raster.salvage import blank, salvage, salvage_rows
 from geohier.raster.source import AlphaRule, Pixels, SourceBand, ValidRule
@@ -74,37 +74,47 @@ def open_raster(
             check_size(path, dataset, max_pixels)
             geobox = place_of(path, dataset, allow_ungeoreferenced=allow_ungeoreferenced)
             bands, notes = band_table(path, dataset, nodata, band_names)
+            first = FileTraits.of(path, dataset)
         more = sources_of_vrt(Path(path)) if dataset.driver == "VRT" else ()
-        BlockCache.reserve(max((block_bytes(dataset), *map(_checked_block_bytes, more))))
+        traits = (first, *map(_traits_behind, more))
+        BlockCache.reserve(max(file.block_bytes for file in traits))
         stack.pop_all()
-    return RasterSource(Path(path), handle, geobox, bands, notes, more)
+    return RasterSource(traits, handle, geobox, bands, notes)
 
 
-def _checked_block_bytes(path: Path) -> int:
-    """Return the size of the blocks of a file behind a VRT, whose own blocks say nothing of it."""
+def _traits_behind(path: Path) -> FileTraits:
+    """Look at a file behind a VRT, whose own blocks and masks say nothing of it."""
     with open_dataset(path) as dataset, raster_io(path):
         check_size(path, dataset, None)
-        return block_bytes(dataset)
+        return FileTraits.of(path, dataset)
 
 
 class RasterSource:
-    """One open raster file (a `PixelSource`); `more` are the files that a VRT is made of."""
+    """One open raster file (a `PixelSource`); `traits` has also the files a VRT is made of."""
 
     def __init__(
         self,
-        path: Path,
+        traits: tuple[FileTraits, ...],
         handle: Handle,
         geobox: GeoBox,
         bands: tuple[SourceBand, ...],
         notes: tuple[str, ...] = (),
-        more: tuple[Path, ...] = (),
     ) -> None:
-        self.name = shown(path.stem)
-        self.files: tuple[Path, ...] = (path, *more)
+        self.traits = traits
+        self.files: tuple[Path, ...] = tuple(file.path for file in traits)
+        self.sidecars: tuple[Path, ...] = tuple(mask for file in traits for mask in file.masks)
+        self.name = shown(self.files[0].stem)
         self.geobox = geobox
         self.bands = bands
         self.notes = notes
         self.handle = handle
+
+    @property
+    def identity(self) -> tuple[Mapping[str, object], ...]:
+        """How the file is read, as JSON has it."""
+        bands = [band.identity for band in self.bands]
+        first, *behind = (file.declared for file in self.traits)
+        return ({**first, "bands": bands, "behind": behind},)
 
     def select(
         self, indexes: Sequence[int], *, valid: ValidRule = "all", alpha: AlphaRule = "auto"

@@ -212,13 +212,20 @@ def difference(old: Fact, new: Fact, prefix: str = "") -> str | None:
         'tile.size_px was 512, now 1024'
     """
     for key in sorted({*old, *new}):
-        before, now = old.get(key), new.get(key)
+        before, now = _numbered(old.get(key)), _numbered(new.get(key))
         if before == now:
             continue
         if isinstance(before, Mapping) and isinstance(now, Mapping):
             return difference(before, now, f"{prefix}{key}.")
         return f"{prefix}{key} was {_short(before)}, now {_short(now)}"
     return None
+
+
+def _numbered(value: object) -> object:
+    """Return a list of facts as one fact, with their numbers (from 1) for keys."""
+    if isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
+        return {str(number): item for number, item in enumerate(value, start=1)}
+    return value
 
 
 def _short(value: object) -> str:

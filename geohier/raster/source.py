@@ -5,8 +5,8 @@ opened once and knows its grid and bands; `select` then fixes which bands are re
 is judged, and gives the reader that hands out pixels.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, Protocol, Self
 
@@ -33,6 +33,11 @@ class SourceBand:
     scale: float = 1.0
     offset: float = 0.0
     tagged_alpha: bool = False
+
+    @property
+    def identity(self) -> dict[str, object]:
+        """What is declared, as JSON has it; numbers as text, since NaN equals nothing."""
+        return asdict(self) | {"nodata": str(self.nodata)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +88,18 @@ class PixelSource(Protocol):
     name: str
     """Short name for messages and results, without folder and suffix."""
     files: tuple[Path, ...]
+    """Its rasters, in the order that counts."""
+    sidecars: tuple[Path, ...]
+    """Files beside them whose pixels are read too: masks (`.msk`)."""
     geobox: GeoBox
     bands: tuple[SourceBand, ...]
+
+    @property
+    def identity(self) -> Sequence[Mapping[str, object]]:
+        """How the files are read, one after the other, as JSON has it.
+
+        Sources of equal files and equal identity give equal pixels.
+        """
 
     def select(
         self, indexes: Sequence[int], *, valid: ValidRule = "all", alpha: AlphaRule = "auto"

@@ -3,7 +3,7 @@
 Files on another grid are resampled to the first one's while they are read.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -66,6 +66,16 @@ class _Layer:
             for at, index in enumerate(self.indexes)
         ]
 
+    @property
+    def identity(self) -> dict[str, object]:
+        numbers = [index + 1 for index in self.indexes]
+        taken = zip(numbers, self.bands(), strict=True)
+        return {
+            "raster": list(self.source.identity),
+            "taken": [{"number": number, **band.identity} for number, band in taken],
+            "resampling": None if self.on_grid else self.file.resampling,
+        }
+
 
 def open_stack(
     files: Sequence[StackFile], *, name: str | None = None, **options: Unpack[OpenOptions]
@@ -104,9 +114,15 @@ class StackSource:
     ) -> None:
         self.name = name
         self.files = tuple(file for layer in layers for file in layer.source.files)
+        self.sidecars = tuple(file for layer in layers for file in layer.source.sidecars)
         self.geobox = layers[0].source.geobox
         self.bands = bands
         self.layers = layers
+
+    @property
+    def identity(self) -> tuple[Mapping[str, object], ...]:
+        """How the files are read, as JSON has it; the first gives the grid."""
+        return tuple(layer.identity for layer in self.layers)
 
     def select(
         self, indexes: Sequence[int], *, valid: ValidRule = "all", alpha: AlphaRule = "auto"

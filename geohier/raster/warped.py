@@ -48,7 +48,7 @@ def warped_reader(
     bands = tuple(_with_nodata(band, nodata) for band in source.bands)
     if added:
         bands += (SourceBand(name=None, dtype=bands[0].dtype, tagged_alpha=True),)
-    on_grid = RasterSource(source.files[0], handle, grid, bands)
+    on_grid = RasterSource(source.traits, handle, grid, bands)
     mask: AlphaRule = "band" if added or plain.uses_alpha else "none"
     reader = on_grid.select(indexes, valid=valid, alpha=mask)
     reader.original = plain
