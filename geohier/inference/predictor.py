@@ -1,6 +1,5 @@
 """What predicts: a network, its card, and who it is."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,13 +7,20 @@ import torch
 from torch import nn
 
 from geohier.errors import ConfigError
+from geohier.inference.module_identity import module_sha256
 from geohier.models.card import ModelCard
 from geohier.models.directory import LoadedModel, load_model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Predictor:
-    """A network with its card; `sha256` changes whenever its answers could."""
+    """A network with its card.
+
+    Args:
+        module: from `(B, C, H, W)` normalised pixels to `(B, K, H, W)` scores.
+        card: what it reads and answers.
+        sha256: who it is: that of a model directory, or `module_sha256`, which says what it covers.
+    """
 
     module: nn.Module
     card: ModelCard
@@ -41,13 +47,3 @@ def as_predictor(
     loaded = model if isinstance(model, LoadedModel) else load_model(model)
     module = loaded.module.to(memory_format=torch.channels_last)  # deep networks run faster so
     return Predictor(module=module, card=loaded.card, sha256=loaded.sha256)
-
-
-def module_sha256(module: nn.Module, card: ModelCard) -> str:
-    """Return a hash of a module's structure and weights, and of its card."""
-    digest = hashlib.sha256(f"{module!r}\n{card!r}".encode())
-    for name, value in module.state_dict().items():
-        tensor = value.detach().cpu().contiguous()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()
