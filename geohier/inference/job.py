@@ -1,8 +1,13 @@
 """One prediction, prepared: a scene and a model that fit each other, and the plan of the work."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+import torch
+
 from geohier.efficiency.precision import choose_device
+from geohier.inference.borrowing import borrowed
 from geohier.inference.contract import (
     BandMatch,
     check_encoding,
@@ -14,6 +19,7 @@ from geohier.inference.options import PredictOptions
 from geohier.inference.plan import WorkPlan, plan_work
 from geohier.inference.predictor import Predictor
 from geohier.inference.reduction import Reduction
+from geohier.inference.scoring import Scorer
 from geohier.inference.tile_choice import choose_grid
 from geohier.models.card import ModelCard
 from geohier.raster.aoi import AreaOfInterest, read_area
@@ -45,6 +51,19 @@ class Job:
     layers: tuple[Layer, ...]
     area: AreaOfInterest | None
     notes: tuple[str, ...]
+
+    @contextmanager
+    def scorer(self) -> Iterator[Scorer]:
+        """Have the model score on the plan's device; afterwards the module is as it was."""
+        with borrowed(self.predictor.module):
+            yield Scorer(
+                self.predictor.module,
+                self.predictor.card,
+                device=torch.device(self.plan.device),
+                precision=self.plan.precision,
+                symmetric=self.options.symmetric,
+                channels_last=self.predictor.channels_last,
+            )
 
 
 def check_options(options: PredictOptions, card: ModelCard) -> None:

@@ -14,7 +14,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from geohier.data.scene import Scene, open_scene
@@ -174,31 +173,26 @@ def segment(job: Job, store: PartStore, progress: Progress | None = None) -> Non
         notes = [{"batch_size": part.forced_batch}] if part.forced_batch else []
         store.write(part.index, part.strip.window, part.strip.layers, failures, notes)
 
-    with behind(write) as hand_over:
-        for part in finished_parts(job, store.finished, progress):
+    parts = finished_parts(job, store.finished, progress)
+    with behind(write) as hand_over, closing(parts):
+        for part in parts:
             hand_over(part)
 
 
 def finished_parts(
     job: Job, done: set[int], progress: Progress | None = None
-) -> Iterator[FinishedPart]:
+) -> Generator[FinishedPart]:
     """Yield the parts of a job that are not `done`, swath by swath, from top to bottom.
 
     Part `s * rows + r` is what tile row `r` of swath `s` finishes.
     """
-    scorer = Scorer(
-        job.predictor.module,
-        job.predictor.card,
-        device=torch.device(job.plan.device),
-        precision=job.plan.precision,
-        symmetric=job.options.symmetric,
-    )
     meter = _Meter(job, done, progress)
     rows = job.plan.grid.rows
-    for number, swath in enumerate(job.plan.swaths):
-        asked = [row for row in range(rows) if number * rows + row not in done]
-        for run in with_row_above(asked):
-            yield from _finish_rows(job, scorer, swath, run, number * rows, meter)
+    with job.scorer() as scorer:
+        for number, swath in enumerate(job.plan.swaths):
+            asked = [row for row in range(rows) if number * rows + row not in done]
+            for run in with_row_above(asked):
+                yield from _finish_rows(job, scorer, swath, run, number * rows, meter)
 
 
 def _finish_rows(

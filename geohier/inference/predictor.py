@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from geohier.errors import ConfigError
@@ -20,11 +19,14 @@ class Predictor:
         module: from `(B, C, H, W)` normalised pixels to `(B, K, H, W)` scores.
         card: what it reads and answers.
         sha256: who it is: that of a model directory, or `module_sha256`, which says what it covers.
+        channels_last: whether it runs with channels last in memory, which is faster for deep
+            networks; a bare module runs as it is.
     """
 
     module: nn.Module
     card: ModelCard
     sha256: str
+    channels_last: bool = False
 
 
 def as_predictor(
@@ -45,5 +47,6 @@ def as_predictor(
     if card is not None:
         raise ConfigError("a model directory has its own card: leave `card` out")
     loaded = model if isinstance(model, LoadedModel) else load_model(model)
-    module = loaded.module.to(memory_format=torch.channels_last)  # deep networks run faster so
-    return Predictor(module=module, card=loaded.card, sha256=loaded.sha256)
+    return Predictor(
+        module=loaded.module, card=loaded.card, sha256=loaded.sha256, channels_last=True
+    )

@@ -4,8 +4,6 @@ import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import torch
-
 from geohier.errors import ConfigError
 from geohier.geo.gsd import gsd_m
 from geohier.geo.levels import LevelLadder
@@ -13,7 +11,6 @@ from geohier.geo.tiling import TileGrid
 from geohier.inference.batching import TileRowReader
 from geohier.inference.job import Job
 from geohier.inference.plan import seconds_per_tile
-from geohier.inference.scoring import Scorer
 from geohier.raster.grid import crs_name
 from geohier.raster.parts import required_bytes
 
@@ -78,13 +75,6 @@ def preview(job: Job, target: Path | None = None) -> Preview:
     plan, grid, card = job.plan, job.plan.grid, job.predictor.card
     gsd = gsd_m(job.source.geobox)
     skipped = _skipped(job)
-    scorer = Scorer(
-        job.predictor.module,
-        card,
-        device=torch.device(plan.device),
-        precision=plan.precision,
-        symmetric=job.options.symmetric,
-    )
     return Preview(
         scene=job.source.name,
         height=grid.height,
@@ -108,11 +98,16 @@ def preview(job: Job, target: Path | None = None) -> Preview:
         memory_bytes=plan.memory_bytes,
         disk_bytes=required_bytes(job.source.geobox, job.layers),
         free_disk_bytes=None if target is None else _free_bytes(target),
-        seconds=(len(grid) - skipped) * seconds_per_tile(scorer, plan),
+        seconds=(len(grid) - skipped) * _seconds_per_tile(job),
         layers=job.options.layers,
         levels=_levels(card.strides, gsd),
         notes=job.notes,
     )
+
+
+def _seconds_per_tile(job: Job) -> float:
+    with job.scorer() as scorer:
+        return seconds_per_tile(scorer, job.plan)
 
 
 def _skipped(job: Job) -> int:

@@ -16,12 +16,15 @@ from geohier.models.card import ModelCard
 class Scorer:
     """A model on a device, with the normalisation of its card.
 
+    The model itself is moved there and set to evaluate; `borrowed` undoes it.
+
     Args:
         model: from `(B, C, H, W)` normalised pixels to `(B, K, H, W)` scores before a softmax.
         card: bands and classes of the model.
         device: where it runs.
         precision: `bf16` (autocast) or `fp32`.
         symmetric: average the probabilities of the eight flips and rotations of each tile.
+        channels_last: lay the model out with channels last in memory.
     """
 
     def __init__(
@@ -32,8 +35,11 @@ class Scorer:
         device: torch.device,
         precision: str = "fp32",
         symmetric: bool = False,
+        channels_last: bool = False,
     ) -> None:
         self.model = model.eval().to(device)
+        if channels_last:
+            self.model.to(memory_format=torch.channels_last)
         self.card = card
         self.device = device
         self.precision = precision
