@@ -21,7 +21,7 @@ from PIL import Image
 
 from geohier.data.bundled import MANIFEST
 from geohier.models.card import ModelCard
-from geohier.models.directory import read_card
+from geohier.models.manifest import read_card
 from geohier.studies.demo import IMAGE, LABELS, MODEL, NAME, PICTURE, Demo, run_demo
 
 REPOSITORY = Path(__file__).resolve().parent.parent

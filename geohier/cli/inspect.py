@@ -34,7 +34,8 @@ def inspect(
 
     Of a scene, the values and the share of valid pixels come from a small sample.
     """
-    from geohier.studies.inspect_model import describe_model, is_model
+    from geohier.models.manifest import is_model
+    from geohier.studies.inspect_model import describe_model
 
     if is_model(path):
         model = describe_model(path)

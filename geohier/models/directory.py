@@ -30,15 +30,12 @@ from geohier.models.manifest import (
     WEIGHTS,
     card_in,
     check_files,
-    read_card,
     read_file,
     read_item,
 )
 from geohier.models.stac import item_of
 from geohier.raster.durable import move_durably, write_durably, writing
 from geohier.raster.files import shown
-
-__all__ = ["LoadedModel", "load_model", "read_card", "save_model", "stores_half"]
 
 
 @dataclass(frozen=True, slots=True)

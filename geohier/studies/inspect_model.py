@@ -6,9 +6,7 @@ from typing import Any
 
 from geohier.geo.levels import LevelLadder
 from geohier.models.card import ModelCard
-from geohier.models.manifest import card_in, damaged_files, is_model, read_item
-
-__all__ = ["Level", "ModelReport", "describe_model", "is_model"]
+from geohier.models.manifest import card_in, damaged_files, read_item
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from geohier.cli.main import app
 from geohier.config.load import load_config
 from geohier.data.bundled import MANIFEST, bundled_demo
 from geohier.inference.pipeline import predict_raster
-from geohier.models.directory import read_card
+from geohier.models.manifest import read_card
 from geohier.studies.demo import IMAGE, MAP, MODEL, NAME, PICTURE, bring_along
 
 MIB = 2**20

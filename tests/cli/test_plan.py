@@ -14,7 +14,7 @@ from shapely.geometry import box
 from small_models import COLOURS, Echo
 
 from geohier.cli.main import app
-from geohier.models.directory import read_card
+from geohier.models.manifest import read_card
 
 Write = Callable[..., Path]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from geohier.config.load import load_config
-from geohier.models.directory import read_card
+from geohier.models.manifest import read_card
 from geohier.training.fit import train
 from geohier.training.run_folder import shortened
 
