@@ -1,6 +1,7 @@
 """Fixtures and strategies that all tests share."""
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,11 @@ settings.register_profile(
     "ci", parent=settings.get_profile("quick"), max_examples=200, derandomize=True
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+# A shell starts what runs in its background with SIGINT ignored, and every process under it
+# inherits that: tests that interrupt one would wait for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 WriteScene = Callable[..., Path]
 

@@ -7,7 +7,6 @@ import contextlib
 import multiprocessing
 import os
 import resource
-import signal
 import sys
 import time
 from collections.abc import Callable
@@ -88,8 +87,6 @@ def _run(argv: list[str], out: Path, err: Path, largest_file: int | None) -> Non
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
     if largest_file is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, resource.RLIM_INFINITY))
-    # a shell starts what runs in its background with SIGINT ignored, and that is inherited
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv = argv
     from geohier.cli.main import run
 

@@ -130,7 +130,8 @@ def _check_coordinates(path: str | Path, box: GeoBox) -> None:
         )
     rows = (box.affine @ (column, row) for column in (0, box.width) for row in (0, box.height))
     farthest = max((y for _, y in rows), key=abs)
-    if box.crs.geographic and abs(farthest) > LARGEST_LATITUDE:
+    in_degrees = box.crs.geographic and not box.crs.proj.is_derived  # as rotated poles are
+    if in_degrees and abs(farthest) > LARGEST_LATITUDE:
         raise InputError(
             f"{shown(path)} reaches the latitude {farthest:g}, but {crs_name(box)} counts in "
             "degrees: give it the CRS that its coordinates are in (gdal_edit -a_srs)"
