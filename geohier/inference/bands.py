@@ -1,6 +1,6 @@
 """Bands of rows: the rolling piece of a raster from which the tiles of one row are cut."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,7 +83,10 @@ class BandReader:
         self._rows = range(0)
 
     def read(self, row: int) -> tuple[PixelBand, tuple[Window, ...]]:
-        """Return the band of a tile row, and the blocks of it that could not be read."""
+        """Return the band of a tile row, and the blocks that it needs but that cannot be read.
+
+        Each is whole, so that it may reach beyond the band, and may be named with other bands too.
+        """
         window = self.grid.tile(row, 0).window
         needed = reflected(window.row_off, window.row_stop, self.grid.height)
         failures = self._advance(range(min(needed), max(needed) + 1))
@@ -127,7 +130,8 @@ class BandReader:
         if not cols:
             return _nothing(shape, self.reader.dtype), ()
         window = Window(row_off=rows.start, col_off=cols.start, height=len(rows), width=len(cols))
-        pixels, failures = self.reader.read_salvaged(window)
+        pixels, damaged = self.reader.read_salvaged(window)
+        failures = tuple(filter(self._is_needed, damaged))
         if cols == self.cols:
             return pixels, failures
         wide = _nothing(shape, self.reader.dtype, masks=len(pixels.valid))
@@ -137,19 +141,31 @@ class BandReader:
         return wide, failures
 
     def _promising_columns(self, rows: range) -> range:
-        first = max(0, (rows.start - self.grid.size) // self.grid.step)
-        last = min(self.grid.rows - 1, (rows.stop - 1) // self.grid.step)
-        tiles = (
-            self.grid.tile(row, column) for row in range(first, last + 1) for column in self.columns
-        )
-        windows = [
-            reflected(tile.window.col_off, tile.window.col_stop, self.grid.width)
-            for tile in tiles
-            if self.promising(tile)
+        spans = [
+            _Span.of(tile.window.col_off, tile.window.col_stop, self.grid.width)
+            for tile in self._promising_tiles(rows, self.cols)
         ]
-        if not windows:
+        if not spans:
             return range(0)
-        return range(min(map(min, windows)), max(map(max, windows)) + 1)
+        return range(min(span.low for span in spans), max(span.end for span in spans))
+
+    def _is_needed(self, block: Window) -> bool:
+        """Whether a promising tile looks at a block: then it is read however the work is cut."""
+        rows = range(block.row_off, block.row_stop)
+        cols = range(block.col_off, block.col_stop)
+        return any(True for _ in self._promising_tiles(rows, cols))
+
+    def _promising_tiles(self, rows: range, cols: range) -> Iterator[Tile]:
+        """Yield the tiles of these columns that look at some of these pixels and are not empty."""
+        grid = self.grid
+        across = _tiles_over(cols, grid, grid.columns, grid.width)
+        for row in _tiles_over(rows, grid, grid.rows, grid.height):
+            for column in range(
+                max(across.start, self.columns.start), min(across.stop, self.columns.stop)
+            ):
+                tile = grid.tile(row, column)
+                if self.promising(tile):
+                    yield tile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +190,16 @@ class _Span:
     def held_from(self, origin: int) -> slice:
         """Return what is there as a slice of an array that begins at `origin`."""
         return slice(self.low - origin, self.end - origin)
+
+
+def _tiles_over(pixels: range, grid: TileGrid, count: int, length: int) -> range:
+    """Return which of the `count` tiles of an axis look at some of its pixels, mirrored or not."""
+    first = (pixels.start - grid.size) // grid.step + 1
+    last = (pixels.stop - 1) // grid.step
+    after = (last + 1) * grid.step
+    if last + 1 < count and _Span.of(after, after + grid.size, length).low < pixels.stop:
+        last += 1  # the end of the raster, mirrored, reaches above the last tile's own pixels
+    return range(max(first, 0), min(last + 1, count))
 
 
 def _mirrored[T: np.generic](there: NDArray[T], rows: _Span, cols: _Span) -> NDArray[T]:

@@ -46,7 +46,6 @@ def fingerprint(job: Job, inputs: Mapping[str, object]) -> dict[str, object]:
         "area_of_interest": identities(_area_files(job.options.aoi)) if job.options.aoi else None,
         "bands": _bands(job),
         "reading": list(job.source.identity),
-        "reading_notes": list(job.reader.notes),
         "tiles": {"size": grid.size, "overlap": grid.overlap, "margin": grid.margin},
         "options": _deciding(job.options),
         "device": torch.device(job.plan.device).type,

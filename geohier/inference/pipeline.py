@@ -284,11 +284,14 @@ def _kept(plan: WorkPlan, first: Mapping[str, Any]) -> WorkPlan:
 
 
 def _refuse_unread(job: Job, unread: Sequence[Window]) -> None:
-    if unread and job.options.strict:
-        raise RasterReadError(
-            f"{job.source.name}: {len(unread)} blocks cannot be read, the first at row "
-            f"{unread[0].row_off}, column {unread[0].col_off}; without --strict they become nodata"
-        )
+    if not unread or not job.options.strict:
+        return
+    count = len(set(unread))
+    first = f"at row {unread[0].row_off}, column {unread[0].col_off}"
+    found = f"1 block cannot be read, {first}"
+    if count > 1:
+        found = f"{count} blocks cannot be read, the first {first}"
+    raise RasterReadError(f"{job.source.name}: {found}; without --strict that is nodata")
 
 
 def _failure(window: Window) -> dict[str, object]:

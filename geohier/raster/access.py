@@ -20,15 +20,18 @@ from geohier.raster.files import driver_of, is_remote, local_file, shown
 SMALLEST_CACHE_BYTES = 64 * 2**20
 REMOTE_DRIVERS = ("GTiff", "JP2OpenJPEG", "PNG", "JPEG")
 
-LOCAL_OPTIONS = {
+COMMON_OPTIONS = {
     "GDAL_NUM_THREADS": "1",
+    # GDAL reads whole PNGs by a short cut that hides damage: it gives what lay in the memory.
+    "GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO",
+}
+LOCAL_OPTIONS = COMMON_OPTIONS | {
     # No folder listing, which is slow among many files; .msk, .ovr and .aux.xml are still found.
     "GDAL_DISABLE_READDIR_ON_OPEN": "TRUE",
     # No file on the network ends so: whatever GDAL is led to ask for, it may not.
     "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".no-network",
 }
-REMOTE_OPTIONS = {
-    "GDAL_NUM_THREADS": "1",
+REMOTE_OPTIONS = COMMON_OPTIONS | {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_HTTP_TIMEOUT": "30",
     "GDAL_HTTP_CONNECTTIMEOUT": "10",

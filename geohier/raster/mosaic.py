@@ -148,7 +148,10 @@ class MosaicReader:
         return self._merge(window, lambda reader, part: (reader.read(part), ()))[0]
 
     def read_salvaged(self, window: Window) -> tuple[Pixels, tuple[Window, ...]]:
-        """Read a window; blocks that cannot be decoded become invalid, and are returned."""
+        """Read a window; blocks that cannot be decoded become invalid, and are returned whole.
+
+        Those that an earlier sheet stands in for are left out.
+        """
         return self._merge(window, RasterReader.read_salvaged)
 
     def may_hold_data(self, window: Window) -> bool:
@@ -174,7 +177,7 @@ class MosaicReader:
             if free.any():
                 pixels, failed = self._read_sheet(at, sheet, part, read)
                 _fill(merged, pixels, place, free)
-                damaged += failed
+                damaged += [block for block in failed if _lies_in(block, part, free)]
         return merged, tuple(damaged)
 
     def _read_sheet(
@@ -248,6 +251,12 @@ def _fill(
     else:
         np.copyto(merged.values[at], pixels.values, where=free)
         np.copyto(merged.valid[at], pixels.valid, where=free)
+
+
+def _lies_in(block: Window, part: Window, free: NDArray[np.bool_]) -> bool:
+    """Whether pixels of a block are among those of a part that are free `(H, W)`."""
+    shared = intersection(block, part)
+    return shared is not None and bool(free[within(shared, part)[1:]].any())
 
 
 def _bounds(window: Window) -> tuple[int, int, int, int]:

@@ -19,7 +19,7 @@ from geohier.raster.access import BlockCache, Handle, open_dataset, raster_io
 from geohier.raster.checked_vrt import sources_of_vrt
 from geohier.raster.describe import FileTraits, band_table, check_size, place_of
 from geohier.raster.files import shown
-from geohier.raster.salvage import blank, salvage, salvage_rows
+from geohier.raster.salvage import blank, first_lost_row, salvage, salvage_rows, whole_block
 from geohier.raster.source import AlphaRule, Pixels, SourceBand, ValidRule
 from geohier.raster.sparse import SparseBlocks
 from geohier.raster.validity import (
@@ -148,6 +148,7 @@ class RasterReader:
         self._handle = source.handle
         self._numbers = [at + 1 for at in indexes]
         self._alpha: int | None = None
+        self._lost_from: int | None = None
         self.original: RasterReader | None = None
         """The reader on the file's own grid, whose notes count, where this one is resampled."""
         self.geobox = source.geobox
@@ -186,15 +187,32 @@ class RasterReader:
         return Pixels(values=values, valid=self.validity.judge(values, mask))
 
     def read_salvaged(self, window: Window) -> tuple[Pixels, tuple[Window, ...]]:
-        """Read a window; blocks that cannot be decoded become invalid, and are returned."""
+        """Read a window; blocks that cannot be decoded become invalid, and are returned whole.
+
+        Of a file that is decoded from its top, all that is lost is one block.
+        """
         try:
             return self.read(window), ()
         except RasterReadError:
             bands, layers = len(self._numbers), self.validity.layers
             pixels = blank(window, bands=bands, layers=layers, dtype=self.dtype)
-            if self._from_the_top:
-                return pixels, salvage_rows(self.read, pixels, window)
-            return pixels, salvage(self.read, pixels, window, self.block_shape)
+            salvaged = self._salvage_rows if self._from_the_top else self._salvage_blocks
+            return pixels, salvaged(pixels, window)
+
+    def _salvage_blocks(self, pixels: Pixels, window: Window) -> tuple[Window, ...]:
+        lost = salvage(self.read, pixels, window, self.block_shape)
+        height, width = self.geobox.shape
+        return tuple(whole_block(part, self.block_shape, (height, width)) for part in lost)
+
+    def _salvage_rows(self, pixels: Pixels, window: Window) -> tuple[Window, ...]:
+        height, width = self.geobox.shape
+        lost = salvage_rows(self.read, pixels, window)
+        if lost is None:
+            return ()
+        if self._lost_from is None or lost < self._lost_from:
+            self._lost_from = first_lost_row(self.read, lost, width)
+        below = height - self._lost_from
+        return (Window(row_off=self._lost_from, col_off=0, height=below, width=width),)
 
     def may_hold_data(self, window: Window) -> bool:
         """Return False where the file lacks all blocks, and that means nodata."""

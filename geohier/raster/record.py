@@ -7,7 +7,8 @@ OUT.run.json            what the finished run made and had to leave out; no part
 
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -196,6 +197,21 @@ class RunRecord:
             )
         except (ValueError, KeyError, TypeError, AttributeError):
             return None
+
+
+def united(facts: Iterable[Iterable[Fact]]) -> tuple[Fact, ...]:
+    """Return each fact once, in an order of their own: by their texts, numbers by their size.
+
+    Example:
+        >>> united([[{"row": 16}], [{"row": 4}, {"row": 16}]])
+        ({'row': 4}, {'row': 16})
+    """
+    by_text = {json.dumps(fact): fact for some in facts for fact in some}
+    return tuple(by_text[text] for text in sorted(by_text, key=_by_size))
+
+
+def _by_size(text: str) -> list[tuple[int, str]]:
+    return [(int(part) if part.isdecimal() else -1, part) for part in re.split(r"(\d+)", text)]
 
 
 def as_json(fact: Fact) -> dict[str, Any]:

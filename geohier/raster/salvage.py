@@ -45,6 +45,19 @@ def _cuts(start: int, stop: int, side: int) -> Iterator[tuple[int, int]]:
         start = end
 
 
+def whole_block(part: Window, block_shape: tuple[int, int], shape: tuple[int, int]) -> Window:
+    """Return the block that a window lies in, as far as it lies in a raster of this shape.
+
+    Example:
+        >>> whole_block(Window(row_off=5, col_off=9, height=1, width=2), (4, 8), (20, 12))
+        Window(row_off=4, col_off=8, height=4, width=4)
+    """
+    height, width = block_shape
+    row, column = part.row_off // height * height, part.col_off // width * width
+    block = Window(row_off=row, col_off=column, height=height, width=width)
+    return block.clipped(height=shape[0], width=shape[1])
+
+
 def salvage(
     read: Callable[[Window], Pixels], into: Pixels, window: Window, block_shape: tuple[int, int]
 ) -> tuple[Window, ...]:
@@ -65,15 +78,13 @@ def salvage(
     return tuple(failed)
 
 
-def salvage_rows(
-    read: Callable[[Window], Pixels], into: Pixels, window: Window
-) -> tuple[Window, ...]:
+def salvage_rows(read: Callable[[Window], Pixels], into: Pixels, window: Window) -> int | None:
     """Read what stands above the damage in a file that is decoded from its top, row after row.
 
     Each try decodes the file from the top again, so the damage is found by halving.
 
     Returns:
-        The rows that cannot be read, as one window; their pixels stay invalid.
+        The first row that cannot be read; it and those below stay invalid. None if all can.
     """
     good, bad = 0, window.height
     while good < bad:
@@ -87,5 +98,24 @@ def salvage_rows(
         into.values[within(part, window)] = pixels.values
         into.valid[within(part, window)] = pixels.valid
         good = half
-    lost = window.height - good
-    return (replace(window, row_off=window.row_off + good, height=lost),) if lost else ()
+    return window.row_off + good if good < window.height else None
+
+
+def first_lost_row(read: Callable[[Window], Pixels], lost: int, width: int) -> int:
+    """Return where the damage begins in a file of `width` columns that is decoded from its top.
+
+    Args:
+        read: reads a window.
+        lost: a row that cannot be read.
+        width: columns of the file.
+    """
+    good, bad = 0, lost
+    while good < bad:
+        half = (good + bad) // 2
+        try:
+            read(Window(row_off=half, col_off=0, height=1, width=width))
+        except RasterReadError:
+            bad = half
+            continue
+        good = half + 1
+    return bad

@@ -76,7 +76,10 @@ class PixelReader(Protocol):
         """
 
     def read_salvaged(self, window: Window) -> tuple[Pixels, tuple[Window, ...]]:
-        """Read a window; blocks that cannot be decoded become invalid and are returned."""
+        """Read a window; blocks that cannot be decoded become invalid and are returned.
+
+        They are returned whole, though they may reach beyond the window.
+        """
 
     def may_hold_data(self, window: Window) -> bool:
         """Return False where it is known, without reading, that no pixel of the window is valid."""

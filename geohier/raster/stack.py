@@ -187,7 +187,7 @@ class StackReader:
         return self._join(window, lambda reader: (reader.read(window), ()))[0]
 
     def read_salvaged(self, window: Window) -> tuple[Pixels, tuple[Window, ...]]:
-        """Read a window; blocks that cannot be decoded become invalid, and are returned."""
+        """Read a window; blocks that cannot be decoded become invalid, and are returned whole."""
         return self._join(window, lambda reader: reader.read_salvaged(window))
 
     def may_hold_data(self, window: Window) -> bool:

@@ -32,6 +32,7 @@ from geohier.raster.record import (
     Part,
     PartFile,
     RunRecord,
+    united,
 )
 
 STRIP_BYTES = 128 << 10
@@ -48,7 +49,7 @@ class FinishedRun:
 
     @property
     def failures(self) -> tuple[Fact, ...]:
-        """What had to be left out, in the order of the parts."""
+        """What had to be left out, each once; the order does not tell how the work was cut."""
         return self.record.failures
 
     @property
@@ -121,7 +122,8 @@ class PartStore:
             index: number of the part; a part that is there already is replaced.
             window: where it lies; windows of different parts share no pixel.
             layers: array of each layer, `(C, H, W)`.
-            failures: what had to be left out here; a run with failures ends with exit code 6.
+            failures: what had to be left out here; a run with failures ends with exit code 6. What
+                several parts name counts once.
             notes: what else is worth knowing, such as a smaller batch.
 
         Raises:
@@ -164,7 +166,7 @@ class PartStore:
             fingerprint=self._run.fingerprint,
             settings=self._run.settings,
             outputs=made,
-            failures=tuple(fact for part in parts for fact in part.failures),
+            failures=united(part.failures for part in parts),
             notes=tuple(fact for part in parts for fact in part.notes),
         )
         self._publish(record)

@@ -353,7 +353,10 @@ def test_damaged_blocks_become_nodata_and_are_listed(
     assert run.exit_code == 6
     record = json.loads((tmp_path / "out.tif.run.json").read_text())
     assert [f["unreadable_block"]["row_off"] for f in record["failures"]] == [16]
-    with pytest.raises(RasterReadError, match="1 blocks cannot be read"):
+    with pytest.raises(
+        RasterReadError,
+        match="1 block cannot be read, at row 16, column 32; without --strict",
+    ):
         predict_raster(
             scene,
             tmp_path / "strict.tif",

@@ -1,0 +1,97 @@
+"""Whatever is left out of a raster, tiles that are wanted are cut from all that they look at."""
+
+import numpy as np
+from doubles import ArrayReader
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import grids
+
+from geohier.geo.tiling import Tile, TileGrid
+from geohier.geo.window import Window, intersection
+from geohier.inference.bands import BandReader
+from geohier.raster.source import Pixels
+
+
+def mirrored(values: np.ndarray, grid: TileGrid) -> np.ndarray:
+    """Return `(C, H, W)` as far as the last tiles look, mirrored at its end."""
+    for axis, count in ((1, grid.rows), (2, grid.columns)):
+        extra = [(0, 0)] * 3
+        length = values.shape[axis]
+        extra[axis] = (0, max(0, (count - 1) * grid.step + grid.size - length))
+        values = np.pad(values, extra, mode="reflect" if length > 1 else "edge")
+    return values
+
+
+class DamagedReader(ArrayReader):
+    """A reader of which some blocks cannot be read."""
+
+    def __init__(self, values: np.ndarray, block: int, damaged: np.ndarray) -> None:
+        super().__init__(values, block_shape=(block, block))
+        self.damaged = damaged
+
+    def read_salvaged(self, window: Window) -> tuple[Pixels, tuple[Window, ...]]:
+        side, (height, width) = self.block_shape[0], self.values.shape[1:]
+        blocks = [
+            Window(row_off=row, col_off=col, height=side, width=side)
+            for row, col in (side * np.argwhere(self.damaged)).tolist()
+        ]
+        lost = (block.clipped(height=height, width=width) for block in blocks)
+        return self.read(window), tuple(one for one in lost if intersection(one, window))
+
+
+@given(grids(), st.integers(1, 20), st.floats(0, 1), st.integers(0, 2**32 - 1), st.data())
+def test_wanted_tiles_see_all_of_their_surroundings_wherever_reading_begins(
+    grid: TileGrid, block: int, share: float, seed: int, data: st.DataObject
+) -> None:
+    rng = np.random.default_rng(seed)
+    wanted = rng.random((grid.rows, grid.columns)) < share
+    values = rng.integers(1, 1000, (1, grid.height, grid.width), dtype="int16")
+    whole = mirrored(values, grid)
+    left = data.draw(st.integers(0, grid.columns - 1))
+    reader = BandReader(
+        ArrayReader(values, block_shape=(block, block)),
+        grid,
+        range(left, grid.columns),
+        bands=1,
+        promising=lambda tile: bool(wanted[tile.row, tile.column]),
+    )
+    for row in range(data.draw(st.integers(0, grid.rows - 1)), grid.rows):
+        band, _ = reader.read(row)
+        for column in range(left, grid.columns):
+            if wanted[row, column]:
+                window = grid.tile(row, column).window
+                rows, cols = window.slices
+                np.testing.assert_array_equal(band.cut(window).values, whole[:, rows, cols])
+
+
+@given(grids(), st.integers(1, 20), st.integers(0, 2**32 - 1), st.data())
+def test_the_damage_that_is_told_of_is_what_wanted_tiles_look_at(
+    grid: TileGrid, block: int, seed: int, data: st.DataObject
+) -> None:
+    rng = np.random.default_rng(seed)
+    wanted = rng.random((grid.rows, grid.columns)) < 0.3
+    blocks = (-(-grid.height // block), -(-grid.width // block))
+    damaged = rng.random(blocks) < 0.3
+    values = np.zeros((1, grid.height, grid.width), "uint8")
+
+    def looked_at(tile: Tile) -> set[tuple[int, int]]:
+        height, width = grid.height, grid.width
+        places = mirrored(np.arange(height * width).reshape(1, height, width), grid)[0]
+        rows, cols = np.unravel_index(places[tile.window.slices], (height, width))
+        return set(zip((rows // block).ravel(), (cols // block).ravel(), strict=True))
+
+    tiles = [tile for tile in grid if wanted[tile.row, tile.column]]
+    expected = {at for tile in tiles for at in looked_at(tile) if damaged[at]}
+    cut = data.draw(st.integers(1, grid.columns))
+    for swaths in ([range(grid.columns)], [range(cut), range(cut, grid.columns)]):
+        told = set()
+        for swath in filter(len, swaths):
+            reader = BandReader(
+                DamagedReader(values, block, damaged),
+                grid,
+                swath,
+                bands=1,
+                promising=lambda tile: bool(wanted[tile.row, tile.column]),
+            )
+            told |= {lost for row in range(grid.rows) for lost in reader.read(row)[1]}
+        assert {(lost.row_off // block, lost.col_off // block) for lost in told} == expected
