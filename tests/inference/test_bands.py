@@ -64,6 +64,23 @@ def test_wanted_tiles_see_all_of_their_surroundings_wherever_reading_begins(
                 np.testing.assert_array_equal(band.cut(window).values, whole[:, rows, cols])
 
 
+def test_what_stands_mirrored_below_the_end_is_read_though_no_tile_above_is_wanted() -> None:
+    grid = TileGrid(height=10, width=8, size=8, overlap=0)  # the last tile mirrors rows 3 to 8
+    values = np.arange(80, dtype="uint8").reshape(1, 10, 8)
+    reader = BandReader(
+        ArrayReader(values, block_shape=(1, 8)),
+        grid,
+        range(1),
+        bands=1,
+        promising=lambda tile: tile.row == 1,
+    )
+    for row in range(2):
+        band, _ = reader.read(row)
+    np.testing.assert_array_equal(
+        band.cut(grid.tile(1, 0).window).values, mirrored(values, grid)[:, 8:]
+    )
+
+
 @given(grids(), st.integers(1, 20), st.integers(0, 2**32 - 1), st.data())
 def test_the_damage_that_is_told_of_is_what_wanted_tiles_look_at(
     grid: TileGrid, block: int, seed: int, data: st.DataObject

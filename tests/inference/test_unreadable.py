@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely.geometry import box
 from small_models import COLOURS
@@ -39,6 +39,10 @@ CARD = ModelCard(
 PIXELS = np.random.default_rng(0).integers(1, 250, (3, HEIGHT, WIDTH), dtype="uint8")
 
 
+few = settings(max_examples=10)
+"""Each example is four or five predictions."""
+
+
 class StoppedError(Exception):
     """The run was interrupted."""
 
@@ -46,6 +50,11 @@ class StoppedError(Exception):
 def record(out: Path) -> list[dict[str, int]]:
     failures = json.loads(out.with_name(f"{out.name}.run.json").read_text())["failures"]
     return [failure["unreadable_block"] for failure in failures]
+
+
+def labels_of(out: Path) -> np.ndarray:
+    with rasterio.open(out) as raster:
+        return raster.read(1)
 
 
 def spoil(path: Path, row: int, column: int) -> None:
@@ -91,12 +100,12 @@ def cut_in_all_ways(
     little = whole.plan.memory_bytes * data.draw(st.sampled_from([0.9, 0.95])) / 2**30
     assert len(predict("swaths.tif", memory_gb=little).plan.swaths) > 1
     outs = [folder / name for name in ("whole.tif", "broken.tif", "swaths.tif")]
-    labels = [rasterio.open(out).read(1) for out in outs]
-    np.testing.assert_array_equal(labels[1], labels[0])
-    np.testing.assert_array_equal(labels[2], labels[0])
+    for out in outs[1:]:
+        np.testing.assert_array_equal(labels_of(out), labels_of(outs[0]))
     return whole, [record(out) for out in outs]
 
 
+@few
 @given(st.sets(st.sampled_from(BLOCKS), min_size=1, max_size=12), st.data())
 def test_damaged_blocks_are_each_listed_once(
     write_scene: WriteScene, damaged: set[tuple[int, int]], data: st.DataObject
@@ -119,6 +128,7 @@ def test_damaged_blocks_are_each_listed_once(
     assert [dict(fact)["unreadable_block"] for fact in whole.run.failures] == expected
 
 
+@few
 @given(
     st.sets(st.sampled_from(BLOCKS), max_size=12),
     st.lists(
@@ -154,6 +164,7 @@ def test_damage_that_no_tile_of_the_area_looks_at_is_not_listed(
     assert damaged & inside <= listed <= damaged
 
 
+@few
 @given(st.floats(0.3, 0.95), st.data())
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_what_lies_below_the_damage_of_a_png_is_one_block(
@@ -170,8 +181,7 @@ def test_what_lies_below_the_damage_of_a_png_is_one_block(
 
     with TemporaryDirectory() as folder:
         _, found = cut_in_all_ways(Path(folder), opened, data)
-        with rasterio.open(Path(folder, "whole.tif")) as labels:
-            lost = (labels.read(1) == 255).all(axis=1)
+        lost = (labels_of(Path(folder, "whole.tif")) == 255).all(axis=1)
     first = int(lost.argmax())
     assert lost[first:].all()
     assert not lost[:first].any()
@@ -179,6 +189,7 @@ def test_what_lies_below_the_damage_of_a_png_is_one_block(
     assert found == [[block]] * 3
 
 
+@few
 @given(st.sets(st.sampled_from(BLOCKS), max_size=12), st.booleans(), st.data())
 def test_damage_in_overlapping_sheets_is_listed_where_it_counts(
     write_scene: WriteScene, damaged: set[tuple[int, int]], last_first: bool, data: st.DataObject
@@ -197,8 +208,7 @@ def test_damage_in_overlapping_sheets_is_listed_where_it_counts(
         paths.reverse()
     with TemporaryDirectory() as folder:
         _, (whole, broken, swaths) = cut_in_all_ways(Path(folder), lambda: open_mosaic(paths), data)
-        with rasterio.open(Path(folder, "whole.tif")) as labels:
-            lost = labels.read(1) == 255
+        lost = labels_of(Path(folder, "whole.tif")) == 255
     assert whole == broken == swaths
     assert len({tuple(block.values()) for block in whole}) == len(whole)
     lost[:5, 97:] = False  # where no sheet lies
