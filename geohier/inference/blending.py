@@ -58,6 +58,15 @@ def rising_ramp(overlap: int, margin: int) -> Tensor:
     return weight
 
 
+def finished_by(columns: range) -> range:
+    """Return which tile columns of a swath finish pixels.
+
+    The first column of a later swath only hands over to the second: it is the last of the swath
+    before, which has finished it.
+    """
+    return range(columns.start + (columns.start > 0), columns.stop)
+
+
 class RowBlender:
     """Blends the tile rows of a range of tile columns, one after the other.
 
@@ -65,7 +74,7 @@ class RowBlender:
         grid: the raster's tiles.
         reduction: how probabilities become layers.
         columns: tile columns that will arrive; all of the grid, unless a raster is cut into
-            swaths. The first column of a later swath only hands over to the second.
+            swaths, of which some are only handed over from (`finished_by`).
         device: where the scores are.
     """
 
@@ -88,9 +97,9 @@ class RowBlender:
     def strip_window(self, row: int) -> Window:
         """Return the pixels that become final with tile row `row`."""
         rows = self.grid.finished_rows(row)
-        first = self.columns.start + (self.columns.start > 0)
-        left = self.grid.finished_columns(first).start
-        right = self.grid.finished_columns(self.columns.stop - 1).stop
+        own = finished_by(self.columns)
+        left = self.grid.finished_columns(own.start).start
+        right = self.grid.finished_columns(own.stop - 1).stop
         return Window(row_off=rows.start, col_off=left, height=len(rows), width=right - left)
 
     def blend_row(self, row: int, scored: Iterable[Scored], wanted: NDArray[np.bool_]) -> Strip:

@@ -295,6 +295,47 @@ def test_an_interrupted_run_goes_on_and_gives_the_same_bytes(
     ).read_bytes()
 
 
+@pytest.mark.parametrize("memory_gb", [4.0, 0.00047])
+@pytest.mark.parametrize("stop_at", [0, 1, 7, 20, 33])
+def test_progress_counts_each_pixel_once_and_ends_with_the_last_tile(
+    write_scene: WriteScene, tmp_path: Path, memory_gb: float, stop_at: int
+) -> None:
+    scene = write_scene(np.zeros((2, 70, 300), "float32"))
+    options = PredictOptions(size=32, overlap=8, memory_gb=memory_gb, **EXACT)
+    seen: list[int] = []
+
+    class StoppedError(Exception):
+        pass
+
+    def watch(done: int, total: int) -> None:
+        assert total == 70 * 300
+        seen.append(done)
+        if len(seen) == stop_at + 1:
+            raise StoppedError
+
+    def predict() -> None:
+        predict_raster(
+            scene,
+            tmp_path / "out.tif",
+            Convolutions(),
+            card=card_of(2, 3),
+            options=options,
+            progress=watch,
+        )
+
+    with pytest.raises(StoppedError):
+        predict()
+    assert seen == sorted(set(seen))
+    assert seen[0] == 0
+    parts = [rasterio.open(path) for path in tmp_path.glob("out.tif.parts/part-*.tif")]
+    finished = sum(part.height * part.width for part in parts)
+    stop_at, seen[:] = -1, []
+    predict()
+    assert seen[0] == finished
+    assert [done for done in seen if done == 70 * 300] == [70 * 300] == seen[-1:]
+    assert seen == sorted(seen)
+
+
 def test_a_finished_output_is_up_to_date_until_something_changes(
     write_scene: WriteScene, tmp_path: Path
 ) -> None:
