@@ -11,8 +11,9 @@ from geohier.data.scene import Scene, open_scene, open_scenes_as_mosaic
 from geohier.errors import FINISHED_WITH_FAILURES, ConfigError, GeohierError
 from geohier.inference.job import Job, check_options, prepare
 from geohier.inference.options import PredictOptions
-from geohier.inference.pipeline import Prediction, Progress, run_job
+from geohier.inference.pipeline import Prediction, run_job
 from geohier.inference.predictor import Predictor
+from geohier.inference.progress import Progress
 from geohier.raster.layers import layer_path
 from geohier.raster.reader import OpenOptions
 from geohier.raster.source import PixelSource

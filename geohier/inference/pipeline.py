@@ -7,7 +7,7 @@ its own.
 """
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, dataclass, replace
 from itertools import groupby
@@ -20,7 +20,7 @@ from geohier.data.scene import Scene, open_scene
 from geohier.errors import FINISHED_WITH_FAILURES, ConfigError, RasterReadError
 from geohier.geo.window import Window
 from geohier.inference.batching import TileBatch, TileRow, TileRowReader
-from geohier.inference.blending import RowBlender, Scored, Strip
+from geohier.inference.blending import RowBlender, Scored, Strip, finished_by
 from geohier.inference.identity import (
     check_unchanged,
     content_tags,
@@ -33,6 +33,8 @@ from geohier.inference.job import Job, prepare
 from geohier.inference.options import PredictOptions
 from geohier.inference.plan import WorkPlan
 from geohier.inference.predictor import Predictor, as_predictor
+from geohier.inference.progress import Meter
+from geohier.inference.progress import Progress as Progress
 from geohier.inference.scoring import Scorer
 from geohier.inference.threads import ahead, behind
 from geohier.models.card import ModelCard
@@ -40,9 +42,6 @@ from geohier.models.directory import LoadedModel
 from geohier.raster.layers import layer_path
 from geohier.raster.parts import FinishedRun, PartStore, UpToDate, open_run
 from geohier.raster.source import PixelSource
-
-type Progress = Callable[[int, int], None]
-"""Called with the raster pixels that are done and those there are, first before any work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,7 +185,7 @@ def finished_parts(
 
     Part `s * rows + r` is what tile row `r` of swath `s` finishes.
     """
-    meter = _Meter(job, done, progress)
+    meter = Meter(job.plan, done, progress)
     rows = job.plan.grid.rows
     with job.scorer() as scorer:
         for number, swath in enumerate(job.plan.swaths):
@@ -196,7 +195,7 @@ def finished_parts(
 
 
 def _finish_rows(
-    job: Job, scorer: Scorer, swath: range, run: "RowRun", first: int, meter: "_Meter"
+    job: Job, scorer: Scorer, swath: range, run: "RowRun", first: int, meter: Meter
 ) -> Generator[FinishedPart]:
     """Blend consecutive tile rows; the row above the first asked for only hands over."""
     blender = RowBlender(job.plan.grid, job.reduction, columns=swath, device=scorer.device)
@@ -209,10 +208,12 @@ def _finish_rows(
         for tiles in read_ahead:
             unread += tiles.failures
             _refuse_unread(job, unread)
-            scores = meter.watch(scored(tiles, scorer, job.plan.batch_size))
-            strip = blender.blend_row(tiles.row, scores, tiles.wanted)
+            asked = tiles.row >= run.asked_from
+            scores = scored(tiles, scorer, job.plan.batch_size)
+            counted = meter.watch(scores, finished_by(swath) if asked else range(0))
+            strip = blender.blend_row(tiles.row, counted, tiles.wanted)
             scorer.check_finite()
-            if tiles.row < run.asked_from:
+            if not asked:
                 continue
             forced, scorer.smallest_batch = scorer.smallest_batch, None
             yield FinishedPart(
@@ -250,31 +251,6 @@ def with_row_above(asked: Sequence[int]) -> Iterator[RowRun]:
     for _, group in groupby(enumerate(asked), key=lambda item: item[1] - item[0]):
         rows = [row for _, row in group]
         yield RowRun(rows=range(max(rows[0] - 1, 0), rows[-1] + 1), asked_from=rows[0])
-
-
-class _Meter:
-    """Counts raster pixels as their tiles are done."""
-
-    def __init__(self, job: Job, done: set[int], progress: Progress | None) -> None:
-        self.grid = job.plan.grid
-        self.progress = progress
-        self.total = self.grid.height * self.grid.width
-        self.done = int(self.total * len(done) / job.plan.parts)
-        self._tell()
-
-    def watch(self, scored: Iterable[Scored]) -> Iterator[Scored]:
-        for tile, scores in scored:
-            yield tile, scores
-            rows, columns = (
-                self.grid.finished_rows(tile.row),
-                self.grid.finished_columns(tile.column),
-            )
-            self.done = min(self.done + len(rows) * len(columns), self.total)
-            self._tell()
-
-    def _tell(self) -> None:
-        if self.progress is not None:
-            self.progress(self.done, self.total)
 
 
 def _kept(plan: WorkPlan, first: Mapping[str, Any]) -> WorkPlan:
