@@ -6,7 +6,6 @@ answer, and the answer is wrong. So the scene is compared with the card before a
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 
@@ -19,7 +18,6 @@ from geohier.raster.validity import sample_windows
 
 LARGEST_RANGE_FACTOR = 10
 LARGEST_GSD_FACTOR = 2
-SAMPLES = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +152,7 @@ def _highs(reader: PixelReader) -> list[float]:
     height, width = reader.geobox.shape
     windows = sample_windows(height, width, reader.block_shape)
     samples = []
-    for window in islice(filter(reader.may_hold_data, windows), SAMPLES):
+    for window in filter(reader.may_hold_data, windows):
         pixels, _ = reader.read_salvaged(window)
         valid = pixels.valid.all(axis=0)
         samples.append(pixels.values[:, valid].astype(np.float64))

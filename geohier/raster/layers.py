@@ -36,8 +36,7 @@ class Layer:
         dtype: NumPy name of the stored numbers.
         count: bands.
         nodata: stored number where there is no answer.
-        scale: what one step of the stored number is worth.
-        offset: what a stored 0 is worth.
+        scale: what one step of the stored number is worth; a stored 0 is worth 0.
         descriptions: name of each band.
         resampling: how overviews are made.
         class_names: class `k` of a class raster is `class_names[k]`; None for continuous layers.
@@ -49,7 +48,6 @@ class Layer:
     count: int
     nodata: int
     scale: float = 1.0
-    offset: float = 0.0
     descriptions: tuple[str, ...]
     resampling: Literal["NEAREST", "AVERAGE"]
     class_names: tuple[str, ...] | None = None

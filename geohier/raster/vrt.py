@@ -60,8 +60,7 @@ def _band(root: ET.Element, layer: Layer, number: int, parts: Sequence[Part]) ->
     band = ET.SubElement(root, "VRTRasterBand", dataType=kind, band=str(number))
     _text(band, "Description", layer.descriptions[number - 1])
     _text(band, "NoDataValue", layer.nodata)
-    if (layer.scale, layer.offset) != (1.0, 0.0):
-        _text(band, "Offset", repr(layer.offset))
+    if layer.scale != 1.0:
         _text(band, "Scale", repr(layer.scale))
     if layer.class_names is None:
         _text(band, "ColorInterp", "Gray" if layer.count == 1 else "Undefined")
