@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from geohier.data.scene import RASTER_SUFFIXES
+from geohier.raster.layers import CONTINUOUS
 
 VECTOR_SUFFIXES = (".gpkg", ".geojson", ".json", ".fgb", ".shp")
 LABEL_SUFFIXES = (*RASTER_SUFFIXES, *VECTOR_SUFFIXES)
@@ -19,7 +20,7 @@ LABEL_ENDINGS = tuple(
 MAP_ENDINGS = ("_classes", "_prediction")
 """Endings that may follow the name of a scene in the name of a map of it."""
 
-OTHER_LAYERS = ("_confidence", "_entropy", "_probabilities")
+OTHER_LAYERS = tuple(f"_{name}" for name in CONTINUOUS)
 """Endings of the files that lie beside a map and are no class raster."""
 
 

@@ -8,9 +8,8 @@ from geohier.efficiency.precision import Precision
 from geohier.errors import ConfigError
 from geohier.inference.tile_choice import Blend
 from geohier.models.card import ModelCard
+from geohier.raster.layers import CONTINUOUS, LABELS
 from geohier.raster.source import AlphaRule, ValidRule
-
-EXTRA_LAYERS = ("confidence", "entropy", "probabilities")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +79,7 @@ class PredictOptions:
     @property
     def layers(self) -> tuple[str, ...]:
         """Names of the layers that are written."""
-        return ("labels", *(name for name in EXTRA_LAYERS if getattr(self, name)))
+        return (LABELS, *(name for name in CONTINUOUS if getattr(self, name)))
 
     def thresholds_by_index(self, card: ModelCard) -> dict[int, float]:
         """Return the thresholds by the number of their class.

@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from geohier.errors import ConfigError
-
-STEPS = 250
-"""Continuous layers are stored as whole steps of 1/250; 255 is left for nodata."""
+from geohier.raster.layers import LABELS, NODATA, STEPS, labels_dtype
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +28,7 @@ class Reduction:
     """
 
     classes: int
-    layers: tuple[str, ...] = ("labels",)
+    layers: tuple[str, ...] = (LABELS,)
     thresholds: Mapping[int, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -40,7 +38,7 @@ class Reduction:
     @property
     def needs_probabilities(self) -> bool:
         """Whether scores alone (without a softmax) cannot give the answer."""
-        return self.layers != ("labels",) or bool(self.thresholds)
+        return self.layers != (LABELS,) or bool(self.thresholds)
 
     def channels(self, layer: str) -> int:
         """Bands of a layer."""
@@ -48,11 +46,14 @@ class Reduction:
 
     def dtype(self, layer: str) -> torch.dtype:
         """Type that holds a layer while it is assembled."""
-        return torch.int32 if layer == "labels" and self.classes > 255 else torch.uint8
+        return torch.uint8 if self._stored(layer) == "uint8" else torch.int32
 
     def nodata(self, layer: str) -> int:
         """Value that stands for nodata in a layer."""
-        return 65535 if self.dtype(layer) == torch.int32 else 255
+        return NODATA[self._stored(layer)]
+
+    def _stored(self, layer: str) -> str:
+        return labels_dtype(self.classes) if layer == LABELS else "uint8"
 
     def of_scores(self, scores: Tensor) -> dict[str, Tensor]:
         """Reduce the scores (logits) of pixels that only one tile decides.
@@ -63,12 +64,12 @@ class Reduction:
         """
         if self.needs_probabilities:
             return self.of_probabilities(scores.softmax(0))
-        return {"labels": first_largest(scores).to(self.dtype("labels"))[None]}
+        return {LABELS: first_largest(scores).to(self.dtype(LABELS))[None]}
 
     def of_probabilities(self, probabilities: Tensor) -> dict[str, Tensor]:
         """Reduce blended probabilities `(K, H, W)` to layers `(C, H, W)`."""
         labels = self._labels(probabilities)
-        reduced = {"labels": labels.to(self.dtype("labels"))[None]}
+        reduced = {LABELS: labels.to(self.dtype(LABELS))[None]}
         if "confidence" in self.layers:
             reduced["confidence"] = _steps(probabilities.gather(0, labels[None].long()))
         if "entropy" in self.layers:
@@ -99,7 +100,7 @@ def first_largest(scores: Tensor) -> Tensor:
 
 def _first_largest(scores: NDArray[np.floating]) -> NDArray[np.integer]:
     best = scores[0]
-    labels = np.zeros(best.shape, np.uint8 if len(scores) <= 255 else np.int32)
+    labels = np.zeros(best.shape, np.uint8 if labels_dtype(len(scores)) == "uint8" else np.int32)
     won, step, highest = np.empty(best.shape, np.bool_), np.empty_like(labels), np.empty_like(best)
     for k in range(1, len(scores)):
         np.greater(scores[k], best, out=won)

@@ -7,13 +7,13 @@ from typing import Any
 
 import rioxarray
 import xarray as xr
+from odc.geo.geobox import GeoBox
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from geohier.errors import InputError, RasterReadError
-from geohier.raster.layers import layer_path
+from geohier.raster.grid import same_grid
+from geohier.raster.layers import CONTINUOUS, LABELS, layer_path
 from geohier.raster.vrt import CLASSES_TAG, LAYER_TAG
-
-_CONTINUOUS = ("confidence", "entropy", "probabilities")
 
 
 def open_result(path: str | Path) -> xr.Dataset:
@@ -43,15 +43,15 @@ def open_result(path: str | Path) -> xr.Dataset:
     target = Path(path)
     labels = _open(target, masked=False)
     attrs = dict(labels.attrs)
-    if attrs.get(LAYER_TAG) != "labels":
+    if attrs.get(LAYER_TAG) != LABELS:
         raise InputError(f"{target} holds no class labels of geohier: name the labels of a result")
     classes = [entry for entry in json.loads(attrs.pop(CLASSES_TAG)) if not entry.get("nodata")]
-    layers = {"labels": _flat(labels)}
-    for name in _CONTINUOUS:
+    layers = {LABELS: _flat(labels)}
+    for name in CONTINUOUS:
         beside = layer_path(target, name)
         if beside.exists():
             layers[name] = _beside(beside, name, labels, [entry["name"] for entry in classes])
-    layers["labels"].attrs = {"_FillValue": attrs.pop("_FillValue"), "long_name": "class"}
+    layers[LABELS].attrs = {"_FillValue": attrs.pop("_FillValue"), "long_name": "class"}
     for unwanted in ("scale_factor", "add_offset", "long_name", LAYER_TAG):
         attrs.pop(unwanted, None)
     attrs["class_names"] = [entry["name"] for entry in classes]
@@ -61,14 +61,17 @@ def open_result(path: str | Path) -> xr.Dataset:
 
 def _beside(path: Path, name: str, labels: xr.DataArray, classes: list[str]) -> xr.DataArray:
     layer = _open(path, masked=True)
-    places = [array.spatial_ref.attrs.get("GeoTransform") for array in (layer, labels)]
-    same = layer.shape[1:] == labels.shape[1:] and places[0] == places[1]
-    if not same:
+    if not same_grid(_grid(layer), _grid(labels)):
         raise InputError(f"{path} is not on the grid of the labels beside it: remove or rename it")
     layer.attrs = {"long_name": name}
     if name != "probabilities":
         return _flat(layer)
     return layer.rename(band="class").assign_coords({"class": classes})
+
+
+def _grid(layer: xr.DataArray) -> GeoBox:
+    crs = layer.rio.crs
+    return GeoBox(layer.shape[1:], layer.rio.transform(), None if crs is None else crs.to_wkt())
 
 
 def _flat(layer: xr.DataArray) -> xr.DataArray:

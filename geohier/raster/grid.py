@@ -1,7 +1,8 @@
-"""Whether rasters lie on one grid of pixels."""
+"""Grids of pixels: that of a raster, and whether rasters lie on one."""
 
 from pathlib import Path
 
+import rasterio
 from odc.geo.geobox import GeoBox
 
 from geohier.errors import InputError
@@ -9,6 +10,27 @@ from geohier.raster.files import shown
 
 TOLERANCE_PX = 0.05
 """Largest shift between pixels that count as the same."""
+
+
+def grid_of(dataset: rasterio.DatasetReader) -> GeoBox:
+    """Return the grid of any raster; without a CRS, a grid of pixels."""
+    crs = None if dataset.crs is None else dataset.crs.to_wkt()
+    return GeoBox(dataset.shape, dataset.transform, crs)
+
+
+def same_grid(box: GeoBox, grid: GeoBox) -> bool:
+    """Whether rasters have the same size and CRS, and their pixels the same places."""
+    if box.shape != grid.shape or box.crs != grid.crs:
+        return False
+    height, width = box.shape
+    to_grid = ~grid.affine @ box.affine
+    corners = [(0, 0), (width, 0), (0, height), (width, height)]
+    places = [(corner, to_grid @ corner) for corner in corners]
+    return all(
+        abs(found - wanted) <= TOLERANCE_PX
+        for corner, place in places
+        for found, wanted in zip(place, corner, strict=True)
+    )
 
 
 def offset_on(grid: GeoBox, box: GeoBox, path: Path, grid_path: Path) -> tuple[int, int]:

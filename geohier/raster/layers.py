@@ -6,15 +6,24 @@ One rule for every layer: class rasters hold the class's number and 255 where th
 
 import colorsys
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from geohier.errors import ConfigError
 
+LABELS = "labels"
+"""Name of the layer that every result has."""
+
+CONTINUOUS = ("confidence", "entropy", "probabilities")
+"""Names of the layers that may lie beside it."""
+
 STEPS = 250
 """Steps from 0.0 to 1.0 in a continuous layer."""
+
+NODATA: Mapping[str, int] = {"uint8": 255, "uint16": 65535}
+"""Stored number where there is no answer, by data type."""
 
 LABEL_VALUES_TAG = "geohier_label_values"
 """Tag of a class raster: for each class, the values that stand for it in the training masks."""
@@ -69,17 +78,22 @@ def labels_layer(names: Sequence[str], colors: Sequence[str | None] | None = Non
         >>> labels_layer(["land", "water"]).class_colors
         ('#e69f00', '#56b4e9')
     """
-    wide = len(names) > 255
+    dtype = labels_dtype(len(names))
     return Layer(
-        name="labels",
-        dtype="uint16" if wide else "uint8",
+        name=LABELS,
+        dtype=dtype,
         count=1,
-        nodata=65535 if wide else 255,
-        descriptions=("labels",),
+        nodata=NODATA[dtype],
+        descriptions=(LABELS,),
         resampling="NEAREST",
         class_names=tuple(names),
         class_colors=_colors(len(names), colors),
     )
+
+
+def labels_dtype(classes: int) -> Literal["uint8", "uint16"]:
+    """Return the data type that holds the numbers of so many classes, and nodata beside them."""
+    return "uint8" if classes <= NODATA["uint8"] else "uint16"
 
 
 def confidence_layer() -> Layer:
@@ -105,7 +119,7 @@ def layer_path(target: Path, layer: Layer | str) -> Path:
         'map_confidence.tif'
     """
     name = layer if isinstance(layer, str) else layer.name
-    return target if name == "labels" else target.with_name(f"{target.stem}_{name}.tif")
+    return target if name == LABELS else target.with_name(f"{target.stem}_{name}.tif")
 
 
 def _continuous(name: str, descriptions: tuple[str, ...]) -> Layer:
@@ -113,7 +127,7 @@ def _continuous(name: str, descriptions: tuple[str, ...]) -> Layer:
         name=name,
         dtype="uint8",
         count=len(descriptions),
-        nodata=255,
+        nodata=NODATA["uint8"],
         scale=1 / STEPS,
         descriptions=descriptions,
         resampling="AVERAGE",

@@ -18,7 +18,7 @@ from geohier.errors import ConfigError, OutputExistsError, ResourceError
 from geohier.raster.cog import check_crs
 from geohier.raster.cog import creation_options as checked
 from geohier.raster.durable import remove_files, sync, writing
-from geohier.raster.layers import Layer, layer_path
+from geohier.raster.layers import LABELS, Layer, layer_path
 from geohier.raster.lock import OutputLock
 from geohier.raster.record import Fact, RunRecord, as_json, difference
 from geohier.raster.store import (
@@ -141,7 +141,7 @@ def _identity(
         }
         for layer in layers
     }
-    if "labels" not in written:
+    if LABELS not in written:
         raise ValueError(f"one layer must be the labels, found {sorted(written)}")
     own = {"grid": grid, "layers": written, "creation_options": dict(options)}
     return as_json({**fingerprint, **own})

@@ -16,7 +16,7 @@ from pyproj import Transformer
 from geohier.errors import ConfigError, InputError
 from geohier.geo.window import Window
 from geohier.raster.files import shown
-from geohier.raster.grid import offset_on
+from geohier.raster.grid import same_grid
 from geohier.raster.reader import OpenOptions, RasterReader, RasterSource, open_raster
 from geohier.raster.salvage import blank
 from geohier.raster.source import AlphaRule, Pixels, SourceBand, ValidRule
@@ -234,18 +234,11 @@ def _layer(file: StackFile, source: RasterSource, grid: GeoBox) -> _Layer:
             f"{shown(file.path)}: {len(file.names)} names ({' '.join(file.names)}) for "
             f"{len(numbers)} bands: give one for each"
         )
-    on_grid = _same_grid(source.geobox, grid, file.path)
+    on_grid = same_grid(source.geobox, grid)
     if not on_grid:
         _check_overlap(source.geobox, grid, file.path)
     indexes = tuple(number - 1 for number in numbers)
     return _Layer(file=file, source=source, indexes=indexes, on_grid=on_grid)
-
-
-def _same_grid(box: GeoBox, grid: GeoBox, path: Path) -> bool:
-    try:
-        return box.shape == grid.shape and offset_on(grid, box, path, path) == (0, 0)
-    except InputError:
-        return False
 
 
 def _check_overlap(box: GeoBox, grid: GeoBox, path: Path) -> None:

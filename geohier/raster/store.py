@@ -23,7 +23,7 @@ from rasterio.io import MemoryFile
 from geohier.geo.window import Window
 from geohier.raster.cog import GDAL_OPTIONS, write_cog
 from geohier.raster.durable import move_durably, remove_files, sync, write_durably, writing
-from geohier.raster.layers import Layer, layer_path
+from geohier.raster.layers import LABELS, Layer, layer_path
 from geohier.raster.lock import OutputLock
 from geohier.raster.record import (
     Fact,
@@ -59,6 +59,7 @@ class FinishedRun:
 
     @classmethod
     def of(cls, target: Path, record: RunRecord) -> Self:
+        """Return the run behind a record; its files lie at and beside `target`."""
         outputs = {name: layer_path(target, name) for name in record.outputs}
         return cls(target=target, outputs=outputs, record=record)
 
@@ -226,10 +227,10 @@ class PartStore:
         record.write(self.folder / "finished.json")
         self._remove_stale(record)
         for layer in self.layers:
-            if layer.name != "labels":
+            if layer.name != LABELS:
                 move_durably(final[layer.name], layer_path(self.target, layer))
         move_durably(self.folder / "finished.json", record_path(self.target))
-        move_durably(final["labels"], self.target)
+        move_durably(final[LABELS], self.target)
 
     def _remove_stale(self, record: RunRecord) -> None:
         """Remove layers that an earlier run left at this output and that this one does not have."""

@@ -16,6 +16,7 @@ from geohier.geo.window import Window
 from geohier.models.card import ClassLabel
 from geohier.raster.access import open_dataset, raster_io
 from geohier.raster.files import shown
+from geohier.raster.grid import grid_of
 from geohier.raster.layers import LABEL_VALUES_TAG, labels_layer
 from geohier.raster.vrt import CLASSES_TAG
 from geohier.studies.legend import UNLABELLED
@@ -70,12 +71,6 @@ def open_classes(path: Path) -> Iterator[ClassRaster]:
             nodata=UNLABELLED if dataset.nodata is None else int(dataset.nodata),
             classes=classes_of(dataset, path),
         )
-
-
-def grid_of(dataset: rasterio.DatasetReader) -> GeoBox:
-    """Return the grid of any raster; without a CRS, a grid of pixels."""
-    crs = None if dataset.crs is None else dataset.crs.to_wkt()
-    return GeoBox(dataset.shape, dataset.transform, crs)
 
 
 def classes_of(dataset: rasterio.DatasetReader, path: Path) -> tuple[ClassLabel, ...]:
