@@ -30,6 +30,14 @@ class GeohierError(Exception):
     exit_code: ClassVar[int] = 1
 
 
+def first_cause(error: BaseException) -> str:
+    """Return what was said first, in one line: what others raised on top of it says less."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(said.split()) or type(error).__name__
+
+
 class ConfigError(GeohierError, ValueError):
     """An option, a config file or a combination of them is wrong."""
 

@@ -144,6 +144,11 @@ class PredictionFlags(ModelFlags):
         }
 
     def predict_options(self) -> "PredictOptions":
+        """Return how scenes are predicted, and what is written of them.
+
+        Raises:
+            ConfigError: an option is not of the form that it should have.
+        """
         return replace(
             super().predict_options(),
             confidence=self.confidence,

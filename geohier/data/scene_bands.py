@@ -2,14 +2,12 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from geohier.data.catalog import LabelledScene
 from geohier.data.scene import open_scene
 from geohier.errors import BandMismatchError, InputError
 from geohier.geo.bands import canonical, match_bands
+from geohier.raster.reader import band_looks_like_alpha
 from geohier.raster.source import PixelSource, SourceBand
-from geohier.raster.validity import looks_like_alpha, sample_windows
 
 
 def choose_bands(
@@ -76,9 +74,4 @@ def _name(bands: tuple[SourceBand, ...], at: int) -> str:
 
 def _is_alpha(source: PixelSource, at: int) -> bool:
     """Return whether a band is tagged alpha and its values, in some places, look like it."""
-    if not source.bands[at].tagged_alpha:
-        return False
-    reader = source.select([at], alpha="none")
-    height, width = reader.geobox.shape
-    windows = sample_windows(height, width, reader.block_shape)
-    return looks_like_alpha(np.concatenate([reader.read(w).values.ravel() for w in windows]))
+    return source.bands[at].tagged_alpha and band_looks_like_alpha(source, at)

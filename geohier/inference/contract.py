@@ -13,8 +13,8 @@ from geohier.errors import BandMismatchError, ModelError
 from geohier.geo.bands import Band, canonical, match_bands
 from geohier.geo.gsd import gsd_m
 from geohier.models.card import ModelCard
+from geohier.raster.sample import sample_pixels
 from geohier.raster.source import PixelReader, PixelSource, SourceBand
-from geohier.raster.validity import sample_windows
 
 LARGEST_RANGE_FACTOR = 10
 LARGEST_GSD_FACTOR = 2
@@ -127,7 +127,10 @@ def check_values(
     factors = [
         (found, band, high / band.high)
         for found, band, high in zip(
-            [source.bands[at] for at in match.indexes], card.bands, _highs(reader), strict=False
+            [source.bands[at] for at in match.indexes],
+            card.bands,
+            _highs(reader, len(card.bands)),
+            strict=False,
         )
         if band.high and band.high > 0 and high > 0
     ]
@@ -147,14 +150,7 @@ def _range_message(source: PixelSource, found: SourceBand, band: Band, factor: f
     )
 
 
-def _highs(reader: PixelReader) -> list[float]:
+def _highs(reader: PixelReader, bands: int) -> list[float]:
     """98th percentile of each band over a sample of valid pixels; empty where there is none."""
-    height, width = reader.geobox.shape
-    windows = sample_windows(height, width, reader.block_shape)
-    samples = []
-    for window in filter(reader.may_hold_data, windows):
-        pixels, _ = reader.read_salvaged(window)
-        valid = pixels.valid.all(axis=0)
-        samples.append(pixels.values[:, valid].astype(np.float64))
-    pooled = np.concatenate(samples, axis=1) if samples else np.empty((0, 0))
-    return [] if pooled.size == 0 else np.percentile(pooled, 98, axis=1).tolist()
+    pixels = sample_pixels(reader, bands).valid_pixels.astype(np.float64)
+    return [] if pixels.size == 0 else np.percentile(pixels, 98, axis=1).tolist()

@@ -12,7 +12,7 @@ import rasterio
 from rasterio.env import setenv
 from rasterio.errors import NotGeoreferencedWarning
 
-from geohier.errors import GeohierError, RasterReadError
+from geohier.errors import GeohierError, RasterReadError, first_cause
 from geohier.geo.window import Window
 from geohier.raster.checked_vrt import checked_vrt
 from geohier.raster.files import driver_of, is_remote, local_file, shown
@@ -83,20 +83,13 @@ def raster_io(path: str | Path, *, window: Window | None = None) -> Iterator[Non
         raise
     except Exception as error:
         if window is None:
-            raise RasterReadError(f"{shown(path)} cannot be read: {cause(error)}") from error
+            raise RasterReadError(f"{shown(path)} cannot be read: {first_cause(error)}") from error
         rows, columns = window.slices
         raise BlockReadError(
             f"{shown(path)}: rows {rows.start}-{rows.stop}, columns {columns.start}-{columns.stop} "
-            f"cannot be read: {cause(error)}",
+            f"cannot be read: {first_cause(error)}",
             window,
         ) from error
-
-
-def cause(error: BaseException) -> str:
-    """Return what GDAL said first, in one line."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 class Handle:

@@ -52,6 +52,7 @@ class FileTraits:
 
     @classmethod
     def of(cls, path: str | Path, dataset: rasterio.DatasetReader) -> Self:
+        """Look at an open raster; none of its pixels is decoded."""
         declared = {
             "file": full_name(path),
             "nodata": [str(value) for value in dataset.nodatavals],

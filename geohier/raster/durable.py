@@ -9,7 +9,10 @@ from pathlib import Path
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
 
-from geohier.errors import GeohierError, ResourceError
+from geohier.errors import GeohierError, ResourceError, first_cause
+
+DRAFT_SUFFIX = ".tmp"
+"""Ending of a file that is being written, if only a kill is quick enough to leave one."""
 
 
 @contextmanager
@@ -28,28 +31,35 @@ def writing(path: Path) -> Iterator[None]:
         raise
     except (OSError, SystemError, RasterioError, CPLE_BaseError) as error:
         raise ResourceError(
-            f"{path} cannot be written ({_reason(error)}): free some space or choose another "
+            f"{path} cannot be written ({first_cause(error)}): free some space or choose another "
             "folder, then run again; what is finished is kept"
         ) from error
 
 
-def _reason(error: BaseException) -> str:
-    """Return what was said first: rasterio's own words on top of GDAL's say little."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return " ".join(said.split())
+@contextmanager
+def draft_of(path: Path) -> Iterator[Path]:
+    """Give a name to write to; what lies there afterwards is safe on the disk and named `path`.
+
+    If anything stops the writing, even an interruption, nothing is left under the name.
+
+    Raises:
+        ResourceError: the disk is full, read-only or failing.
+    """
+    draft = path.with_name(path.name + DRAFT_SUFFIX)
+    with writing(path):
+        try:
+            yield draft
+            sync(draft)
+            draft.replace(path)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
 
 
 def write_durably(path: Path, data: bytes) -> None:
-    """Write a file under another name, see it safe on the disk, and only then name it `path`."""
-    with writing(path):
-        draft = path.with_name(path.name + ".tmp")
-        with draft.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
+    """Write a file so that it is whole or, if it was not there, absent."""
+    with draft_of(path) as draft:
+        draft.write_bytes(data)
 
 
 def append_durably(path: Path, data: bytes) -> None:

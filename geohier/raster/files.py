@@ -9,7 +9,7 @@ import re
 import stat
 from pathlib import Path
 
-from geohier.errors import InputError, RasterReadError, UnsafeInputError
+from geohier.errors import InputError, RasterReadError, UnsafeInputError, first_cause
 
 SIGNATURES = (
     (b"II*\x00", "GTiff"),
@@ -64,7 +64,7 @@ def local_file(path: str | Path) -> Path:
     except FileNotFoundError:
         raise RasterReadError(f"{name}: no such file") from None
     except (OSError, ValueError) as error:
-        raise RasterReadError(f"{name} cannot be opened: {_reason(error)}") from error
+        raise RasterReadError(f"{name} cannot be opened: {first_cause(error)}") from error
     if stat.S_ISDIR(about.st_mode):
         raise InputError(f"{name} is a folder: give a raster file")
     if not stat.S_ISREG(about.st_mode):
@@ -85,7 +85,7 @@ def driver_of(path: Path) -> str:
         with path.open("rb") as file:
             head = file.read(HEADER_BYTES)
     except OSError as error:
-        raise RasterReadError(f"{shown(path)} cannot be opened: {_reason(error)}") from error
+        raise RasterReadError(f"{shown(path)} cannot be opened: {first_cause(error)}") from error
     drivers = [driver for signature, driver in SIGNATURES if head.startswith(signature)]
     if b"<VRTDataset" in head:
         if drivers:
@@ -94,7 +94,3 @@ def driver_of(path: Path) -> str:
     if not drivers:
         raise InputError(f"{shown(path)} is not a raster that geohier reads: give {FORMATS}")
     return drivers[0]
-
-
-def _reason(error: OSError | ValueError) -> str:
-    return getattr(error, "strerror", None) or str(error)

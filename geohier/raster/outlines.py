@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from geohier.errors import InputError
+from geohier.errors import InputError, first_cause
 from geohier.raster.files import local_file, shown
 
 SIGNATURES = {
@@ -48,8 +48,9 @@ def read_features(path: str | Path, *, layer: str | None = None) -> Any:  # noqa
     try:
         frame = geopandas.read_file(local_file(path), layer=layer)
     except Exception as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{shown(path)} cannot be read as a vector file: {reason}") from error
+        raise InputError(
+            f"{shown(path)} cannot be read as a vector file: {first_cause(error)}"
+        ) from error
     if "geometry" not in frame.columns:
         raise InputError(f"{shown(path)} is a table without geometries: give polygons")
     frame = frame[frame.geometry.notna() & ~frame.geometry.is_empty]

@@ -20,14 +20,14 @@ from geohier.raster.checked_vrt import sources_of_vrt
 from geohier.raster.describe import FileTraits, band_table, check_size, place_of
 from geohier.raster.files import shown
 from geohier.raster.salvage import blank, first_lost_row, salvage, salvage_rows, whole_block
-from geohier.raster.source import AlphaRule, Pixels, SourceBand, ValidRule
+from geohier.raster.sample import sample_pixels
+from geohier.raster.source import AlphaRule, Pixels, PixelSource, SourceBand, ValidRule
 from geohier.raster.sparse import SparseBlocks
 from geohier.raster.validity import (
     MANY_ZEROS,
     Validity,
     alpha_candidate,
     looks_like_alpha,
-    sample_windows,
 )
 
 
@@ -161,7 +161,7 @@ class RasterReader:
             self._masked = _masked_bands(self._handle.dataset, self._numbers)
             self._from_the_top = _is_decoded_from_the_top(self._handle.dataset)
         self._declared_notes = source.notes
-        self._alpha_notes = self._settle_alpha(source.bands, indexes, alpha)
+        self._alpha_notes = self._settle_alpha(source, indexes, alpha)
         nodata = {at + 1: source.bands[at].nodata for at in indexes}
         self._sparse = SparseBlocks(source.handle, nodata, alpha=self._alpha, rule=valid)
 
@@ -230,13 +230,13 @@ class RasterReader:
         return values[: len(self._numbers)], np.logical_and.reduce(masks) if masks else None
 
     def _settle_alpha(
-        self, bands: tuple[SourceBand, ...], indexes: tuple[int, ...], rule: AlphaRule
+        self, source: RasterSource, indexes: tuple[int, ...], rule: AlphaRule
     ) -> tuple[str, ...]:
-        candidate = alpha_candidate(bands, indexes, rule)
+        candidate = alpha_candidate(source.bands, indexes, rule)
         if candidate is None:
             return ()
         number = candidate + 1
-        if rule == "band" or looks_like_alpha(self._sample([number])):
+        if rule == "band" or band_looks_like_alpha(source, candidate):
             self._alpha = number
             return (f"band {number} is used as alpha: where it is 0 there is no data",)
         return (
@@ -247,7 +247,7 @@ class RasterReader:
     def _look_for_zeros(self) -> tuple[str, ...]:
         if not self.validity.nodata_unknown or self._masked or self._alpha is not None:
             return ()
-        empty = (self._sample(self._numbers) == 0).all(axis=0)
+        empty = (sample_pixels(self, len(self._numbers)).values == 0).all(axis=0)
         zeros = empty.sum() / max(empty.size, 1)
         if zeros <= MANY_ZEROS:
             return ()
@@ -256,18 +256,11 @@ class RasterReader:
             "declared: if 0 means no data, pass --nodata 0",
         )
 
-    def _sample(self, numbers: list[int]) -> NDArray[np.generic]:
-        """Return values `(C, N)` of a few places; damaged ones are left out."""
-        found = [np.zeros((len(numbers), 0), self.dtype)]
-        dataset = self._handle.dataset
-        for window in sample_windows(dataset.height, dataset.width, self.block_shape):
-            at = RasterioWindow(window.col_off, window.row_off, window.width, window.height)
-            try:
-                with raster_io(self._path, window=window):
-                    found.append(dataset.read(numbers, window=at).reshape(len(numbers), -1))
-            except RasterReadError:
-                continue
-        return np.concatenate(found, axis=1)
+
+def band_looks_like_alpha(source: PixelSource, index: int) -> bool:
+    """Whether the values of a band (counted from 0), in a few places, are those of alpha."""
+    reader = source.select([index], alpha="none")
+    return looks_like_alpha(sample_pixels(reader, 1).values)
 
 
 def _masked_bands(dataset: rasterio.DatasetReader, numbers: list[int]) -> list[int]:

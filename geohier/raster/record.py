@@ -31,6 +31,7 @@ class FileFact:
 
     @classmethod
     def of(cls, path: Path, *, name: str | None = None) -> Self:
+        """Describe a file as it is now, by its own name or by the one that it is to have."""
         return cls(name=name or path.name, sha256=sha256_of(path), size=path.stat().st_size)
 
     def matches(self, folder: Path) -> bool:
@@ -118,6 +119,11 @@ class Journal:
         return [part for part in parts if part is not None]
 
     def append(self, part: Part) -> None:
+        """Add a finished part, safe on the disk.
+
+        Raises:
+            ResourceError: the disk is full or failing.
+        """
         append_durably(self.path, part.to_json().encode() + b"\n")
 
 
@@ -164,6 +170,11 @@ class RunRecord:
     notes: tuple[Fact, ...] = ()
 
     def write(self, path: Path) -> None:
+        """Write the record as JSON; what was there before stays until the new one is whole.
+
+        Raises:
+            ResourceError: the disk is full or failing.
+        """
         fields = {
             "fingerprint": self.fingerprint,
             "settings": self.settings,

@@ -11,15 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geohier.errors import ConfigError
-from geohier.geo.window import Window
 from geohier.raster.source import AlphaRule, SourceBand, ValidRule
 
 MOSTLY = 0.9
 """Share of an alpha band's non-zero samples that are fully opaque."""
 MANY_ZEROS = 0.05
 """Share of samples that are exactly 0 in all bands from which undeclared nodata is likely."""
-SAMPLES_PER_AXIS = 3
-SAMPLE_SIDE_PX = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,25 +131,3 @@ def looks_like_alpha(values: NDArray[np.generic]) -> bool:
     shown = values[values != 0]
     top = int(np.iinfo(values.dtype.name).max) if values.dtype.kind in "iu" else 1
     return shown.size == 0 or float(np.isin(shown, (1, 255, top)).mean()) >= MOSTLY
-
-
-def sample_windows(height: int, width: int, block_shape: tuple[int, int]) -> list[Window]:
-    """Return small windows spread over a raster, each within one block."""
-    rows = _starts(height, block_shape[0])
-    columns = _starts(width, block_shape[1])
-    side = (min(block_shape[0], SAMPLE_SIDE_PX), min(block_shape[1], SAMPLE_SIDE_PX))
-    return [
-        Window(row_off=row, col_off=column, height=side[0], width=side[1]).clipped(
-            height=height, width=width
-        )
-        for row in rows
-        for column in columns
-    ]
-
-
-def _starts(length: int, block: int) -> list[int]:
-    """Starts of some blocks; where one block spans the axis, places within it."""
-    unit = block if block < length else min(length, SAMPLE_SIDE_PX)
-    last = (length - 1) // unit
-    places = np.linspace(0, last, SAMPLES_PER_AXIS + 2)[1:-1].round().astype(int)
-    return sorted({int(place) * unit for place in places})

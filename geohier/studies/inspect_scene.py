@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from geohier.data.scene import Scene, open_scene, scene_at
-from geohier.errors import RasterReadError
 from geohier.geo.gsd import gsd_m, pixel_size_m
 from geohier.raster.access import open_dataset, raster_io
 from geohier.raster.files import shown
 from geohier.raster.grid import crs_name
-from geohier.raster.source import PixelReader, PixelSource, SourceBand
-from geohier.raster.validity import sample_windows
+from geohier.raster.sample import sample_pixels
+from geohier.raster.source import PixelSource, SourceBand
 from geohier.studies.class_raster import classes_of
 
 MOST_FILES = 20
@@ -180,32 +179,15 @@ def _describe_bands(
     for indexes in filter(None, (others, tagged)):
         reader = source.select(indexes, valid="any")
         notes += [note for note in reader.notes if note not in notes]
-        values, valid, unread = _sample(reader, len(indexes))
-        if unread:
-            notes.append(f"{unread} of the places that were sampled cannot be decoded")
-        sampled = max(sampled, values.shape[1])
+        sample = sample_pixels(reader, len(indexes))
+        if sample.unread:
+            notes.append(f"{sample.unread} of the places that were sampled cannot be decoded")
+        sampled = max(sampled, sample.values.shape[1])
         for row, at in enumerate(indexes):
-            found[at] = _describe_band(source.bands[at], values[row], valid[row])
+            found[at] = _describe_band(source.bands[at], sample.values[row], sample.valid[row])
     if tagged and others:
         notes.append(f"a model that reads band {tagged[-1] + 1} takes it as data")
     return tuple(found[at] for at in range(len(source.bands))), sampled, tuple(notes)
-
-
-def _sample(reader: PixelReader, bands: int) -> tuple[NDArray[np.generic], NDArray[np.bool_], int]:
-    """Return values and validity `(C, N)` of a few places, and how many could not be read."""
-    values = [np.zeros((bands, 0), reader.dtype)]
-    valid = [np.zeros((bands, 0), np.bool_)]
-    unread = 0
-    box = reader.geobox
-    for window in sample_windows(box.height, box.width, reader.block_shape):
-        try:
-            pixels = reader.read(window)
-        except RasterReadError:
-            unread += 1
-            continue
-        values.append(pixels.values.reshape(bands, -1))
-        valid.append(np.broadcast_to(pixels.valid, pixels.values.shape).reshape(bands, -1))
-    return np.concatenate(values, axis=1), np.concatenate(valid, axis=1), unread
 
 
 def _describe_band(

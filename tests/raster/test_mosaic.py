@@ -15,10 +15,10 @@ from rasterio.enums import ColorInterp
 from geohier.errors import InputError
 from geohier.geo.window import Window
 from geohier.raster import mosaic as mosaic_module
-from geohier.raster import reader as reader_module
+from geohier.raster import sample as sample_module
 from geohier.raster.access import BlockReadError
 from geohier.raster.mosaic import open_mosaic
-from geohier.raster.validity import sample_windows
+from geohier.raster.sample import sample_windows
 
 WriteScene = Callable[..., Path]
 ORIGIN = Affine(10, 0, 500_000, 0, -10, 5_000_000)
@@ -203,7 +203,7 @@ def test_sheets_are_looked_into_only_when_notes_are_asked_for(
         looked.append(given)
         return sample_windows(*given)
 
-    monkeypatch.setattr(reader_module, "sample_windows", watched)
+    monkeypatch.setattr(sample_module, "sample_windows", watched)
     with open_mosaic(sheets) as source:
         reader = source.select([0, 1])
         reader.read(Window(row_off=0, col_off=0, height=40, width=60))

@@ -11,10 +11,10 @@ from rasterio.enums import ColorInterp
 
 from geohier.errors import ConfigError, InputError
 from geohier.geo.window import Window
-from geohier.raster import reader as reader_module
+from geohier.raster import sample as sample_module
+from geohier.raster.sample import sample_windows
 from geohier.raster.source import Pixels
 from geohier.raster.stack import StackFile, open_stack
-from geohier.raster.validity import sample_windows
 
 WriteScene = Callable[..., Path]
 COARSE = Affine(20, 0, 500_000, 0, -20, 5_000_000)
@@ -98,7 +98,7 @@ def test_a_resampled_file_is_looked_into_once_and_only_for_its_notes(
         looked.append(given)
         return sample_windows(*given)
 
-    monkeypatch.setattr(reader_module, "sample_windows", watched)
+    monkeypatch.setattr(sample_module, "sample_windows", watched)
     empty = write_scene(np.zeros((1, 8, 8), "uint8"), "empty.tif", transform=COARSE)
     with open_stack([StackFile(path=fine), StackFile(path=empty)]) as source:
         reader = source.select([2])
