@@ -117,6 +117,8 @@ def _model_lines(path: Path, model: "ModelReport") -> Iterator[str]:
     margins = ", ".join(
         f"{share} % within {px} px" for share, px in sorted(card.margins_px.items())
     )
+    by = "the scene that is read" if card.normalise == "scene" else "the train scenes"
+    yield f"normalised   by mean and deviation of {by}"
     yield f"looks around {margins or 'not measured'}"
     if card.tile_dependent:
         yield "             and at the whole tile: it is predicted at its training tile size"

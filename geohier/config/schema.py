@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from geohier.config.classes import ClassConfig, ClassesInput, read_classes
+from geohier.geo.bands import NormaliseBy
 
 type Share = Annotated[float, Field(ge=0, lt=1)]
 
@@ -98,6 +99,10 @@ class DataConfig(Section):
     """Label value that means unlabelled; null where every value is a class."""
     bands: tuple[str | NonNegativeInt, ...] | None = None
     """Bands that the model reads, by name or by index from 0; null for all of the first scene."""
+    normalise: NormaliseBy = "train"
+    """train: bands are normalised by mean and deviation of the train scenes; scene: by those of
+    the whole scene that is read, in training and prediction alike, so that a darker flight looks
+    like the others, but a scene of one thing alone (all water) looks like a mixed one."""
     gsd_m: PositiveFloat | None = None
     """Ground sample distance in metres that scenes are brought to; null keeps each scene's own."""
 

@@ -22,13 +22,15 @@ from geohier.data.sampling import (
     grid_size,
     sample_rng,
 )
+from geohier.geo.bands import BandSet
 
 
 class Chip(TypedDict):
     """One sample.
 
     Shape:
-        - image: `(C, H, W)` float32, normalised by the bands' statistics, 0 where invalid
+        - image: `(C, H, W)` float32, normalised by the statistics of the train scenes or of its own
+          scene, 0 where invalid
         - mask: `(H, W)` int64 class indexes, IGNORE_INDEX where unlabelled or invalid
         - scene: id of the scene
     """
@@ -60,8 +62,7 @@ class ChipDataset(Dataset[Chip]):
         self.seed = config.training.seed
         self.places = places
         self.length = _chips_per_epoch(config, places)
-        self.mean = torch.tensor([band.mean for band in data.bands])[:, None, None]
-        self.std = torch.tensor([band.std for band in data.bands])[:, None, None]
+        self.statistics = [_mean_and_std(bands) for bands in data.normalised_by]
         self.augment = augmentation(config.augment)
         self._epoch = torch.zeros((), dtype=torch.int64)
         self._epoch.share_memory_()  # type: ignore[no-untyped-call]
@@ -100,7 +101,8 @@ class ChipDataset(Dataset[Chip]):
         values = torch.from_numpy(np.ascontiguousarray(cut.values, kind))
         image, valid = resample_image(values, torch.from_numpy(seen), self.size_px)
         mask = resample_labels(torch.from_numpy(labels), self.size_px)
-        return (image - self.mean).div_(self.std), mask, valid
+        mean, std = self.statistics[place.scene]
+        return (image - mean).div_(std), mask, valid
 
     def _augmented(
         self, image: Tensor, mask: Tensor, valid: Tensor, seed: int
@@ -112,6 +114,12 @@ class ChipDataset(Dataset[Chip]):
             )
         image, mask, valid = (one.as_subclass(Tensor) for one in changed)
         return image, mask, valid
+
+
+def _mean_and_std(bands: BandSet) -> tuple[Tensor, Tensor]:
+    """Return mean and deviation of the bands, each `(C, 1, 1)`."""
+    mean, std = [band.mean for band in bands], [band.std for band in bands]
+    return torch.tensor(mean)[:, None, None], torch.tensor(std)[:, None, None]
 
 
 def fit_chips(data: TrainingData, config: TrainConfig) -> ChipDataset:

@@ -17,6 +17,7 @@ from geohier.data.label_source import open_labels
 from geohier.data.labels import IGNORE_INDEX, LabelTable, count_values
 from geohier.data.scene import open_scene
 from geohier.geo.window import Window, intersection, row_strips
+from geohier.raster.moments import Moments, sample_moments
 
 MOST_OPEN = 16
 """Scenes whose files are open at once: decoding one with zstd reserves 128 MiB for as long."""
@@ -109,6 +110,10 @@ class LabelledPixels:
         for strip in row_strips(*self.shape):
             total.update(count_values(labels.read(strip)))
         return total
+
+    def moments(self) -> Moments | None:
+        """Return mean and deviation of the image's bands, None where no pixel is valid."""
+        return sample_moments(self._open().image)
 
     def has_labels(self, window: Window) -> bool:
         """Return whether any pixel of a window inside the scene is valid and labelled."""

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from geohier.data.sampling import RandomPlaces
 from geohier.errors import InputError
 from geohier.geo.bands import Band, BandSet
 from geohier.geo.window import Window, intersection
+from geohier.raster.moments import Moments
 from geohier.raster.source import SourceBand
 
 SAMPLES = 128
@@ -86,6 +88,22 @@ def _measured(name: str, declared: SourceBand, values: NDArray[np.generic]) -> B
         offset=declared.offset,
         nodata=declared.nodata,
     )
+
+
+def own_statistics(bands: BandSet, moments: Moments | None) -> BandSet:
+    """Return the bands with the mean and deviation of one scene in place of the train scenes'.
+
+    A scene that says too little of itself, with few valid pixels or a band of one value, keeps
+    those of the train scenes. Training and prediction both ask here, so that they agree.
+
+    Args:
+        bands: the model's bands, in file units.
+        moments: those of the scene, in the same bands.
+    """
+    if moments is None or not moments.tell:
+        return bands
+    own = zip(bands, moments.mean.tolist(), moments.std.tolist(), strict=True)
+    return BandSet(tuple(replace(band, mean=mean, std=std) for band, mean, std in own))
 
 
 def file_hash(path: Path, *others: Path) -> str:

@@ -11,12 +11,12 @@ from geohier.data.catalog import LabelledScene, read_catalog
 from geohier.data.label_rules import LabelRules
 from geohier.data.labelled import LabelledPixels
 from geohier.data.labels import LabelTable, check_classes, check_values
-from geohier.data.normalise import file_hash, measure_bands
+from geohier.data.normalise import file_hash, measure_bands, own_statistics
 from geohier.data.sampling import Field, RandomPlaces
 from geohier.data.scene_bands import choose_bands, find_bands
 from geohier.data.splits import block_split, blocks_of
 from geohier.errors import InputError
-from geohier.geo.bands import BandSet
+from geohier.geo.bands import BandSet, NormaliseBy
 from geohier.geo.gsd import gsd_m, pixel_size_m
 from geohier.geo.window import Window
 from geohier.raster.source import SourceBand
@@ -38,6 +38,7 @@ class TrainingData:
         fit: part of each train scene that is fitted on.
         choose: part of each train scene that makes choices.
         bands: the model's bands, with their statistics over the fit area.
+        normalised_by: the statistics that normalise each train scene: those, or its own.
         table: classes and label values.
         label_counts: pixels of each label value in the train masks.
         hashes: SHA-256 of each image and mask, by scene id and split.
@@ -48,6 +49,7 @@ class TrainingData:
     fit: tuple[Field, ...]
     choose: tuple[Field, ...]
     bands: BandSet
+    normalised_by: tuple[BandSet, ...]
     table: LabelTable
     label_counts: Mapping[float, int]
     hashes: Mapping[str, Mapping[str, str]]
@@ -89,17 +91,22 @@ def prepare(config: TrainConfig) -> TrainingData:
     keep_in_memory(train)
     fit, choose = _fields(train, config)
     places = RandomPlaces(fit, config.chips.size_px)
-    seed = config.training.seed
+    bands = measure_bands(train, places, names, declared, seed=config.training.seed)
     return TrainingData(
         train=train,
         val=val,
         fit=fit,
         choose=choose,
-        bands=measure_bands(train, places, names, declared, seed=seed),
+        bands=bands,
+        normalised_by=tuple(_statistics(one, bands, config.data.normalise) for one in train),
         table=table,
         label_counts=counts,
         hashes={f"{s.scene.split}/{s.scene.id}": _hashes(s) for s in (*train, *val)},
     )
+
+
+def _statistics(one: LabelledPixels, bands: BandSet, by: NormaliseBy) -> BandSet:
+    return own_statistics(bands, one.moments()) if by == "scene" else bands
 
 
 def check_units(one: LabelledPixels, names: Sequence[str], declared: Sequence[SourceBand]) -> None:

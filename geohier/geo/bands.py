@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from geohier.errors import BandMismatchError, ConfigError
 
@@ -23,6 +24,10 @@ COMMON_NAMES = {
     "nearinfrared": "nir",
 }
 """Other spellings of the STAC `eo:common_name`; the numbers are Sentinel-2's."""
+
+
+type NormaliseBy = Literal["train", "scene"]
+"""Whose mean and deviation normalise a scene: those of all train scenes, or the scene's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

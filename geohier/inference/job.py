@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
+from geohier.data.normalise import own_statistics
 from geohier.efficiency.precision import choose_device
 from geohier.inference.borrowing import borrowed
 from geohier.inference.contract import (
@@ -31,10 +32,16 @@ from geohier.raster.layers import (
     labels_layer,
     probabilities_layer,
 )
+from geohier.raster.moments import sample_moments
 from geohier.raster.source import PixelReader, PixelSource
 
 LARGE_PX = 1 << 20
 """Side of a raster on which every tiling works that works on some raster."""
+
+TOO_LITTLE = (
+    "the model normalises by the scene's own statistics, but the scene has too few valid pixels or "
+    "a band of one value: those of the train scenes are used"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +109,7 @@ def prepare(source: PixelSource, predictor: Predictor, options: PredictOptions) 
     if not options.force_scale:
         check_encoding(source, match, card)
         check_values(reader, source, match, card)
+    predictor, own_notes = _normalised_by(predictor, reader)
     plan = plan_work(reader, card, options)
     return Job(
         source=source,
@@ -113,8 +121,20 @@ def prepare(source: PixelSource, predictor: Predictor, options: PredictOptions) 
         reduction=_reduction(options, card),
         layers=tuple(_layer(name, card) for name in options.layers),
         area=None if options.aoi is None else read_area(options.aoi, source.geobox),
-        notes=(*match.notes, *reader.notes, *gsd_notes, *plan.notes),
+        notes=(*match.notes, *reader.notes, *gsd_notes, *own_notes, *plan.notes),
     )
+
+
+def _normalised_by(predictor: Predictor, reader: PixelReader) -> tuple[Predictor, tuple[str, ...]]:
+    """Return a predictor that normalises by the scene's own statistics, if its card asks for it."""
+    card = predictor.card
+    if card.normalise == "train":
+        return predictor, ()
+    bands = own_statistics(card.bands, sample_moments(reader))
+    if bands is card.bands:
+        return predictor, (TOO_LITTLE,)
+    # scale and offset move a scene's mean and deviation along with its pixels
+    return replace(predictor, card=replace(card, bands=bands, scaled=False)), ()
 
 
 def _reduction(options: PredictOptions, card: ModelCard) -> Reduction:

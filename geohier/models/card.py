@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from geohier.errors import ConfigError
-from geohier.geo.bands import BandSet
+from geohier.geo.bands import BandSet, NormaliseBy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +31,7 @@ class ModelCard:
         margins_px: radius, in pixels, that holds the given per cent of the effective receptive
             field, such as `{90: 40, 95: 56, 99: 110}`; empty where it was not measured.
         tile_dependent: whether an answer depends on pixels far beyond the margin.
+        normalise: whose mean and deviation normalise a scene: those of `bands`, or its own.
         scaled: whether the files' scale and offset are applied before normalising.
         trained_on: scenes, splits and hashes of the training data.
         scores: scores by name of the data they were measured on.
@@ -45,6 +46,7 @@ class ModelCard:
     tile_size_px: int | None = None
     margins_px: Mapping[int, int] = field(default_factory=dict)
     tile_dependent: bool = False
+    normalise: NormaliseBy = "train"
     scaled: bool = False
     trained_on: Mapping[str, object] = field(default_factory=dict)
     scores: Mapping[str, object] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from geohier.errors import GeohierError, ModelError
-from geohier.geo.bands import Band, BandSet
+from geohier.geo.bands import Band, BandSet, NormaliseBy
 from geohier.models.card import ClassLabel, ModelCard
 
 FORMAT = 1
@@ -106,11 +106,19 @@ def _card(found: Mapping[str, Any]) -> ModelCard:
         tile_size_px=found["geohier:tile_size_px"],
         margins_px={int(share): int(px) for share, px in found["geohier:margins_px"].items()},
         tile_dependent=bool(found["geohier:tile_dependent"]),
+        normalise=_normalise(found.get("geohier:normalise", "train")),
         scaled=bool(found["geohier:scaled"]),
         trained_on=dict(found["geohier:trained_on"]),
         scores=dict(found["geohier:scores"]),
         versions={str(name): str(version) for name, version in found["geohier:versions"].items()},
     )
+
+
+def _normalise(found: object) -> NormaliseBy:
+    match found:
+        case "train" | "scene":
+            return found
+    raise ModelError(f"the card normalises by {found}: this geohier knows train and scene")
 
 
 def _own_fields(card: ModelCard) -> Json:
@@ -122,6 +130,7 @@ def _own_fields(card: ModelCard) -> Json:
         "geohier:tile_size_px": card.tile_size_px,
         "geohier:margins_px": {str(share): px for share, px in sorted(card.margins_px.items())},
         "geohier:tile_dependent": card.tile_dependent,
+        "geohier:normalise": card.normalise,
         "geohier:scaled": card.scaled,
         "geohier:trained_on": dict(card.trained_on),
         "geohier:scores": dict(card.scores),

@@ -150,6 +150,7 @@ def describe(
         tile_size_px=larger * config.chips.size_px,
         margins_px={share: larger * radius for share, radius in field.margins_px.items()},
         tile_dependent=field.tile_dependent,
+        normalise=config.data.normalise,
         trained_on=_trained_on(config, data, rows, best),
         scores={"choose": _scores(config, rows[best - 1])},
         versions=versions(),

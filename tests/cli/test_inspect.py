@@ -174,6 +174,7 @@ def model(tmp_path: Path) -> Path:
         gsd_m=(0.5, 0.5),
         tile_size_px=512,
         margins_px={95: 60, 90: 40},
+        normalise="scene",
         trained_on={"scenes": ["north", "south"]},
         scores={"val": {"iou": 0.71}},
         versions={"torch": "2.15"},
@@ -191,6 +192,7 @@ def test_a_model_is_described_with_the_objects_that_its_levels_see(model: Path) 
     assert "0 4 px 2 m below 32 m" in lines
     assert "1 8 px 4 m 32-64 m" in lines
     assert "3 32 px 16 m above 128 m" in lines
+    assert "normalised by mean and deviation of the scene that is read" in lines
     assert "looks around 90 % within 40 px, 95 % within 60 px" in lines
     assert 'val: {"iou": 0.71}' in lines
     assert json.loads(run(model, "--json")[1])["levels"][3]["object_m"] == [128.0, None]

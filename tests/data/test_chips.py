@@ -37,6 +37,12 @@ def same(one: Chip, other: Chip) -> bool:
     )
 
 
+def in_file_units(chips: ChipDataset, chip: Chip) -> torch.Tensor:
+    """Undo the normalisation of a chip; all scenes have the same."""
+    mean, std = chips.statistics[0]
+    return chip["image"] * std + mean
+
+
 @pytest.fixture
 def prepared(
     add_scene: AddScene, make_config: MakeConfig, rng: np.random.Generator
@@ -56,6 +62,26 @@ def test_a_chip_has_normalised_bands_and_class_indexes(
     assert (chip["mask"].shape, chip["mask"].dtype) == ((32, 32), torch.int64)
     assert set(chip["mask"].unique().tolist()) <= {0, 1, IGNORE_INDEX}
     assert chip["scene"] in "ab"
+
+
+def test_a_scene_can_be_normalised_by_its_own_statistics(
+    add_scene: AddScene, make_config: MakeConfig, rng: np.random.Generator
+) -> None:
+    """A flight in the dusk looks like one at noon, though they are far apart in the files."""
+    noon, mask = random_scene(rng, 128)
+    add_scene("noon", noon, mask)
+    add_scene("dusk", noon // 4, mask)
+    config = make_config(data={"normalise": "scene"}, augment=PLAIN)
+    chips = choose_chips(prepare(config), config)
+    seen = {
+        name: torch.stack([chip["image"] for chip in map(chips.__getitem__, range(len(chips)))
+                           if chip["scene"] == name])
+        for name in ("noon", "dusk")
+    }  # fmt: skip
+    for images in seen.values():
+        shown = images[images != 0]
+        assert abs(float(shown.mean())) < 0.1
+        assert float(shown.std()) == pytest.approx(1, abs=0.05)
 
 
 def test_a_chip_depends_on_seed_epoch_and_index_alone(
@@ -110,7 +136,7 @@ def shown_pixels(chips: ChipDataset, count: int) -> set[int]:
     """Return the values, one per pixel of the scene, that any chip shows or labels."""
     seen: set[int] = set()
     for at in range(count):
-        image = chips[at]["image"] * chips.std + chips.mean
+        image = in_file_units(chips, chips[at])
         seen |= set(image[0].round().long()[chips[at]["image"][0] != 0].tolist())
     return seen
 
@@ -168,7 +194,7 @@ def test_choose_chips_label_each_pixel_of_the_choose_blocks_once(
     chips = choose_chips(data, config)
     labelled: list[int] = []
     for at in range(len(chips)):
-        image = (chips[at]["image"] * chips.std + chips.mean)[0].round().long()
+        image = in_file_units(chips, chips[at])[0].round().long()
         assert (image > 0).all(), "the surroundings are shown"
         labelled += image[chips[at]["mask"] != IGNORE_INDEX].tolist()
         right = chips[at]["mask"] == image % 2
@@ -190,7 +216,7 @@ def test_image_and_mask_move_together(
     moved = 0
     for at in range(10):
         chip = turned[at]
-        image = (chip["image"] * turned.std + turned.mean)[0].round().long()
+        image = in_file_units(turned, chip)[0].round().long()
         known = chip["mask"] != IGNORE_INDEX
         assert torch.equal(chip["mask"][known], (image % 2)[known])
         moved += not torch.equal(chip["image"], straight[at]["image"])
@@ -213,7 +239,7 @@ def test_nodata_stays_zero_and_ignored_and_bleeds_into_nothing(
     for at in range(len(chips)):
         chip = chips[at]
         invalid = (chip["image"] == 0).all(dim=0)
-        values = (chip["image"] * chips.std + chips.mean)[:, ~invalid]
+        values = in_file_units(chips, chip)[:, ~invalid]
         assert ((values > 99.9) & (values < 102.1)).all()
         assert (chip["mask"][invalid] == IGNORE_INDEX).all()
         blank += int(invalid.sum())

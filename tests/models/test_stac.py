@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -48,6 +49,7 @@ cards = st.builds(
     tile_size_px=st.none() | st.integers(32, 2048),
     margins_px=st.dictionaries(st.integers(1, 99), st.integers(0, 2048)),
     tile_dependent=st.booleans(),
+    normalise=st.sampled_from(("train", "scene")),
     scaled=st.booleans(),
     trained_on=st.dictionaries(names, facts),
     scores=st.dictionaries(names, facts),
@@ -128,7 +130,27 @@ def test_a_field_that_makes_no_sense_is_named(field: str, value: object, says: s
         card_of(item)
 
 
-@pytest.mark.parametrize("field", [f for f in as_item(CARD)["properties"] if "geohier" in f])  # type: ignore[attr-defined]
+LATER = {"geohier:normalise"}
+"""Fields that cards of earlier versions lack."""
+
+
+def test_a_card_of_an_earlier_version_normalises_by_the_train_scenes() -> None:
+    item = as_item(replace(CARD, normalise="scene"))
+    for field in LATER:
+        del item["properties"][field]  # type: ignore[attr-defined]
+    assert card_of(item) == CARD
+
+
+def test_an_unknown_normalisation_is_refused() -> None:
+    item = as_item(CARD)
+    item["properties"]["geohier:normalise"] = "tile"  # type: ignore[index]
+    with pytest.raises(ModelError, match="normalises by tile"):
+        card_of(item)
+
+
+@pytest.mark.parametrize(
+    "field", [f for f in as_item(CARD)["properties"] if "geohier" in f and f not in LATER]
+)  # type: ignore[attr-defined]
 def test_a_missing_field_is_named(field: str) -> None:
     item = as_item(CARD)
     del item["properties"][field]  # type: ignore[attr-defined]

@@ -78,6 +78,12 @@ def test_a_run_learns_and_leaves_a_model_that_says_what_it_is(
     assert str(tmp_path) not in (tmp_path / "run" / "run.json").read_text()
 
 
+def test_a_model_remembers_what_it_normalises_by(make_config: MakeConfig, tmp_path: Path) -> None:
+    for by in ("train", "scene"):
+        config = make_config(data={"normalise": by}, training={"epochs": 1})
+        assert load_model(train(config, tmp_path / by, quiet=True)).card.normalise == by
+
+
 class StoppedError(Exception):
     """Stands for whatever breaks a run off."""
 
