@@ -4,12 +4,13 @@ Lightning's checkpoints hold pickled tensors, so they only ever serve to go on w
 and are read with `weights_only=True`: nothing in them can run.
 """
 
+import io
 import os
 import pickle
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,14 @@ from torch import Tensor
 
 from geohier.config.schema import TrainingConfig
 from geohier.errors import ModelError
-from geohier.raster.durable import move_durably, writing
+from geohier.raster.durable import draft_of, write_durably, writing
 from geohier.training.task import SegmentationTask
 
 LAST = "last.ckpt"
 BEST = "best.ckpt"
+
+NEEDED_TO_GO_ON = ("state_dict", "optimizer_states", "lr_schedulers", "loops")
+"""What Lightning looks for in a checkpoint when a run goes on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +62,10 @@ class RunProgress:
 
 
 class KeepBestAndLast(Checkpoint):
-    """Saves each whole epoch as the last one, and as the best one if its score is.
+    """Saves each whole epoch as the last one, and its weights as the best ones if its score is.
+
+    The last one has all that is needed to go on, about four times the weights: they themselves,
+    their average, and two means of the optimiser.
 
     Args:
         folder: where the checkpoints lie.
@@ -83,13 +90,10 @@ class KeepBestAndLast(Checkpoint):
         )
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            draft = self.folder / f"{LAST}.tmp"
+        with draft_of(self.folder / LAST) as draft:
             trainer.save_checkpoint(draft, weights_only=False)
             if self.progress.best_epoch == self.progress.epochs:
-                copy = self.folder / f"{BEST}.tmp"
-                shutil.copyfile(draft, copy)
-                move_durably(copy, self.folder / BEST)
-            move_durably(draft, self.folder / LAST)
+                _keep_weights(draft, self.folder / BEST)
         trainer.should_stop = self.progress.finished
 
     def state_dict(self) -> dict[str, Any]:
@@ -100,13 +104,17 @@ def read_progress(folder: Path) -> RunProgress:
     """Return how far a run has come by its last checkpoint; it may be the very start.
 
     Raises:
-        ModelError: the checkpoint is damaged.
+        ModelError: the checkpoint, or that of the best epoch, is damaged or gone.
     """
     if not (folder / LAST).is_file():
         return RunProgress()
     with _refusing_damage(folder / LAST):
-        state = _read(folder / LAST)["callbacks"][KeepBestAndLast.__qualname__]
-        return RunProgress(**state)
+        checkpoint = _read(folder / LAST)
+        itemgetter(*NEEDED_TO_GO_ON)(checkpoint)
+        progress = RunProgress(**checkpoint["callbacks"][KeepBestAndLast.__qualname__])
+    if progress.best_epoch:
+        best_weights(folder)  # else it would be missed only after the last epoch
+    return progress
 
 
 def best_weights(folder: Path) -> dict[str, Tensor]:
@@ -120,6 +128,13 @@ def best_weights(folder: Path) -> dict[str, Tensor]:
         return {name.removeprefix("network."): value for name, value in weights.items()}
 
 
+def _keep_weights(checkpoint: Path, path: Path) -> None:
+    """Write the weights of a checkpoint, and nothing else of it, to a file of their own."""
+    content = io.BytesIO()
+    torch.save({"state_dict": _read(checkpoint)["state_dict"]}, content)
+    write_durably(path, content.getvalue())
+
+
 def _read(path: Path) -> Any:  # noqa: ANN401 - what a file holds
     return torch.load(os.fspath(path), map_location="cpu", weights_only=True, mmap=True)
 
@@ -131,7 +146,9 @@ def _refusing_damage(path: Path) -> Iterator[None]:
         yield
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise _no_checkpoint(path, str(error).split("\n", 1)[0]) from error
-    except (KeyError, TypeError, AttributeError) as error:
+    except KeyError as error:
+        raise _no_checkpoint(path, f"it lacks {error.args[0]}") from error
+    except (TypeError, AttributeError) as error:
         raise _no_checkpoint(path, "it holds something else") from error
 
 

@@ -372,6 +372,39 @@ def test_a_damaged_checkpoint_is_refused_in_one_line(
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("key", ["state_dict", "optimizer_states", "loops", "callbacks"])
+def test_a_checkpoint_that_lacks_something_is_refused_in_one_line(
+    key: str, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    break_off(make_config(), tmp_path / "run")
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    content = torch.load(last, weights_only=True)
+    del content[key]
+    torch.save(content, last)
+    with pytest.raises(ModelError, match=rf"last\.ckpt is no checkpoint.*\(it lacks {key}\)"):
+        train(make_config(), tmp_path / "run", resume=True, quiet=True)
+
+
+def test_a_run_whose_best_epoch_is_gone_does_not_go_on(
+    make_config: MakeConfig, tmp_path: Path
+) -> None:
+    break_off(make_config(), tmp_path / "run")
+    (tmp_path / "run" / "checkpoints" / "best.ckpt").unlink()
+    with pytest.raises(ModelError, match=r"best\.ckpt is no checkpoint"):
+        train(make_config(), tmp_path / "run", resume=True, quiet=True)
+
+
+def test_the_checkpoint_of_the_best_epoch_holds_its_weights_and_nothing_else(
+    make_config: MakeConfig, tmp_path: Path
+) -> None:
+    break_off(make_config(), tmp_path / "run")
+    best = tmp_path / "run" / "checkpoints" / "best.ckpt"
+    content = torch.load(best, weights_only=True)
+    assert content.keys() == {"state_dict"}
+    size = sum(value.numel() * value.itemsize for value in content["state_dict"].values())
+    assert best.stat().st_size < 1.2 * size + 200_000
+
+
 class Trap:
     """A pickle that would make a file when it is read."""
 
