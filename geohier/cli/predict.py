@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from geohier.inference.job import Job
     from geohier.inference.many import Outcome
-    from geohier.inference.pipeline import Progress
+    from geohier.inference.progress import Progress
 
 
 @reports_errors
@@ -76,7 +76,7 @@ def predict(
     found = named_scenes(scenes, flags)
     options = replace(
         flags.predict_options(),
-        creation=parse_pairs("--co", creation),
+        creation=parse_pairs("--co", [pair.upper() for pair in creation or ()]),
         restart=restart,
         overwrite=overwrite,
         strict=strict,
@@ -141,6 +141,8 @@ def _what_happened(outcome: "Outcome") -> str:
     rate = megapixels_per_second(grid.height * grid.width, prediction.seconds)
     text = f"{size} from {len(grid)} tiles in {prediction.seconds:.1f} s ({rate})"
     lost = len(prediction.run.failures)
+    if prediction.run.is_all_nodata:
+        text += "; no pixel got a class"
     if lost:
         blocks = "1 block" if lost == 1 else f"{lost} blocks"
         record = f"{outcome.assignment.target.name}.run.json"

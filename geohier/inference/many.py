@@ -14,6 +14,7 @@ from geohier.inference.options import PredictOptions
 from geohier.inference.pipeline import Prediction, run_job
 from geohier.inference.predictor import Predictor
 from geohier.inference.progress import Progress
+from geohier.inference.target import check_outside_models
 from geohier.raster.layers import layer_path
 from geohier.raster.reader import OpenOptions
 from geohier.raster.source import PixelSource
@@ -59,10 +60,11 @@ def assign(
 
     Raises:
         ConfigError: `out` is named like a file where a folder is needed, or not like a GeoTIFF
-            where one is written; or a URL is to be part of a mosaic.
+            where one is written, or lies in a model directory; or a URL is to be part of a mosaic.
     """
     _check_name(out, 1 if mosaic else len(scenes))
     into_folder = out.is_dir() or out.suffix == ""
+    check_outside_models(out / "any.tif" if into_folder else out)
     if mosaic:
         return [_mosaic(scenes, out / "mosaic.tif" if into_folder else out, options)]
     into_folder |= len(scenes) > 1

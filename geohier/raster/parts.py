@@ -9,6 +9,7 @@ OUT.parts of another run                refuse and name the difference, unless `
 
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from odc.geo.geobox import GeoBox
 from geohier.errors import ConfigError, OutputExistsError, ResourceError
 from geohier.raster.cog import check_crs
 from geohier.raster.cog import creation_options as checked
-from geohier.raster.durable import remove_files, sync, writing
+from geohier.raster.durable import DRAFT_SUFFIX, remove_files, sync, writing
 from geohier.raster.layers import LABELS, Layer, layer_path
 from geohier.raster.lock import OutputLock
 from geohier.raster.record import Fact, RunRecord, as_json, difference
@@ -78,6 +79,7 @@ def open_run(
     target = target.absolute()
     _check_name(target)
     check_crs(geobox)
+    made = [folder for folder in target.parents if not folder.exists()]
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
     identity = _identity(fingerprint, geobox, layers, options)
@@ -88,13 +90,14 @@ def open_run(
         if done is not None:
             lock.release()
             return UpToDate(run=done)
-        run = _begin(target, run, layers, restart=restart, overwrite=overwrite)
-        store = PartStore(target, run, geobox, layers, options, lock)
-        _check_space(store)
+        _refuse_foreign(target, run, layers, restart=restart, overwrite=overwrite)
+        _check_space(target, geobox, layers)
+        run = _begin(target, run, restart=restart)
+        return PartStore(target, run, geobox, layers, options, lock)
     except BaseException:
         lock.release()
+        _remove_empty(made)
         raise
-    return store
 
 
 def required_bytes(geobox: GeoBox, layers: Sequence[Layer]) -> int:
@@ -162,22 +165,33 @@ def _finished(target: Path, run: RunRecord) -> FinishedRun | None:
     return FinishedRun.of(target, record)
 
 
-def _begin(
+def _refuse_foreign(
     target: Path, run: RunRecord, layers: Sequence[Layer], *, restart: bool, overwrite: bool
-) -> RunRecord:
-    """Make the folder of the parts, or keep the one that is there and the settings it holds."""
-    folder = parts_folder(target)
+) -> None:
+    """Refuse what is there already, unless it is this run's or the user gives it up."""
     if not overwrite:
         _refuse_foreign_output(target, run, layers)
+    if parts_folder(target).exists() and not restart:
+        _refuse_foreign_parts(parts_folder(target), run)
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    """Remove folders, innermost first, that were made for nothing."""
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
+
+
+def _begin(target: Path, run: RunRecord, *, restart: bool) -> RunRecord:
+    """Make the folder of the parts, or keep the one that is there and the settings it holds."""
+    folder = parts_folder(target)
     left = RunRecord.read(folder / "run.json")
-    if folder.exists() and not restart:
-        _refuse_foreign_parts(folder, left, run)
     if folder.exists() and restart:
         discard_parts(target)
         left = None
     with writing(folder):
         folder.mkdir(exist_ok=True)
-        remove_files([*folder.glob("*.tmp"), *folder.glob("final-*")])
+        remove_files([*folder.glob(f"*{DRAFT_SUFFIX}"), *folder.glob("final-*")])
         sync(target.parent)
     if left is not None:
         return replace(run, settings=left.settings)
@@ -214,9 +228,10 @@ def _whose(path: Path, record: RunRecord | None, run: RunRecord) -> str:
     return f" and was made by another run ({changed})" if changed else " but is incomplete"
 
 
-def _refuse_foreign_parts(folder: Path, left: RunRecord | None, run: RunRecord) -> None:
+def _refuse_foreign_parts(folder: Path, run: RunRecord) -> None:
+    left = RunRecord.read(folder / "run.json")
     if left is None:
-        if any(path.name != "run.json.tmp" for path in folder.iterdir()):
+        if any(path.name != f"run.json{DRAFT_SUFFIX}" for path in folder.iterdir()):
             raise OutputExistsError(
                 f"{folder} holds files of an unknown run: choose --restart to remove them, or "
                 "another path"
@@ -230,13 +245,14 @@ def _refuse_foreign_parts(folder: Path, left: RunRecord | None, run: RunRecord) 
         )
 
 
-def _check_space(store: PartStore) -> None:
-    there = sum(path.stat().st_size for path in store.folder.glob("part-*.tif"))
-    need = required_bytes(store.geobox, store.layers) - there
-    with writing(store.folder):
-        free = shutil.disk_usage(store.folder).free
+def _check_space(target: Path, geobox: GeoBox, layers: Sequence[Layer]) -> None:
+    """Check that there is space enough, parts that are there already counted in."""
+    there = sum(path.stat().st_size for path in parts_folder(target).glob("part-*.tif"))
+    need = required_bytes(geobox, layers) - there
+    with writing(target):
+        free = shutil.disk_usage(target.parent).free
     if free < need:
         raise ResourceError(
-            f"{store.target.parent} has {free / 2**30:.2f} GiB free, the result needs about "
+            f"{target.parent} has {free / 2**30:.2f} GiB free, the result needs about "
             f"{need / 2**30:.2f} GiB on its way: free some space or choose another folder"
         )

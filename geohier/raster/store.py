@@ -10,21 +10,20 @@ has been read back. What was there before stays until then.
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Self
 
 import numpy as np
-import rasterio
-from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
-from rasterio.io import MemoryFile
 
 from geohier.geo.window import Window
-from geohier.raster.cog import GDAL_OPTIONS, write_cog
+from geohier.raster.cog import write_cog
 from geohier.raster.durable import move_durably, remove_files, sync, write_durably, writing
 from geohier.raster.layers import LABELS, Layer, layer_path
 from geohier.raster.lock import OutputLock
+from geohier.raster.part_file import encode
 from geohier.raster.record import (
     Fact,
     FileFact,
@@ -35,8 +34,8 @@ from geohier.raster.record import (
     united,
 )
 
-STRIP_BYTES = 128 << 10
-"""Pixels that are compressed together in a part file: long enough to compress well."""
+ALL_NODATA: Fact = {"all_nodata": True}
+"""Note of a result without any label."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +55,11 @@ class FinishedRun:
     def notes(self) -> tuple[Fact, ...]:
         """What else is worth knowing, such as a smaller batch."""
         return self.record.notes
+
+    @property
+    def is_all_nodata(self) -> bool:
+        """Whether no pixel of the labels has a class."""
+        return ALL_NODATA in self.notes
 
     @classmethod
     def of(cls, target: Path, record: RunRecord) -> Self:
@@ -146,7 +150,9 @@ class PartStore:
         self._journal.append(part)
         self._parts[index] = part
 
-    def finish(self, tags: Mapping[str, str], *, verify: bool = True) -> FinishedRun:
+    def finish(
+        self, tags: Mapping[str, str], notes: Sequence[Fact] = (), *, verify: bool = True
+    ) -> FinishedRun:
         """Make the result from the parts, read it back, give it its name, remove the parts.
 
         Each step leaves a state from which the next run of the same job goes on; the labels get
@@ -154,6 +160,7 @@ class PartStore:
 
         Args:
             tags: what the files say about their content: no clock time, path, host or user.
+            notes: what is worth knowing about the whole.
             verify: whether the files are read back; only a benchmark may say no.
 
         Raises:
@@ -168,7 +175,7 @@ class PartStore:
             settings=self._run.settings,
             outputs=made,
             failures=united(part.failures for part in parts),
-            notes=tuple(fact for part in parts for fact in part.notes),
+            notes=(*notes, *united(part.notes for part in parts), *_remarks(parts, self.layers)),
         )
         self._publish(record)
         discard_parts(self.target)
@@ -240,29 +247,16 @@ class PartStore:
                 remove_files([self.target.parent / file.name])
 
 
-def encode(values: NDArray[np.generic], window: Window) -> bytes:
-    """Return a `(C, H, W)` array as the bytes of a part file.
+def _remarks(parts: Sequence[Part], layers: Sequence[Layer]) -> list[Fact]:
+    """Note a result without any label, told by the digests: no pixel is looked at again."""
+    labels = next(layer for layer in layers if layer.name == LABELS)
+    empty = cache(partial(_digest_of_nodata, labels))
+    shapes = ((part, (part.window.height, part.window.width)) for part in parts)
+    return [ALL_NODATA] if all(p.files[LABELS].pixels == empty(s) for p, s in shapes) else []
 
-    GDAL writes it in memory: a full disk then meets Python's own `write`, which never keeps quiet
-    about it. The part lies in pixel coordinates, counted from
-    1, since GDAL takes an identity for no place at all.
-    """
-    count, height, width = values.shape
-    profile = {
-        "count": count,
-        "height": height,
-        "width": width,
-        "dtype": values.dtype.name,
-        "compress": "deflate",
-        "zlevel": 1,
-        "interleave": "band",
-        "blockysize": max(1, min(height, STRIP_BYTES // (width * values.itemsize))),
-        "transform": Affine(1, 0, window.col_off + 1, 0, 1, window.row_off + 1),
-    }
-    with rasterio.Env(**GDAL_OPTIONS), MemoryFile() as memory:
-        with memory.open(driver="GTiff", **profile) as file:
-            file.write(values)
-        return bytes(memory.getbuffer())
+
+def _digest_of_nodata(layer: Layer, shape: tuple[int, int]) -> str:
+    return hashlib.sha256(np.full(shape, layer.nodata, layer.dtype)).hexdigest()
 
 
 def check_cover(windows: Sequence[Window], geobox: GeoBox) -> None:

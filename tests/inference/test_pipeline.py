@@ -23,7 +23,8 @@ from geohier.errors import (
 )
 from geohier.geo.bands import Band, BandSet
 from geohier.inference.options import PredictOptions
-from geohier.inference.pipeline import predict_raster, with_row_above
+from geohier.inference.pipeline import predict_raster
+from geohier.inference.row_runs import with_row_above
 from geohier.models.card import ClassLabel, ModelCard
 
 WriteScene = Callable[..., Path]

@@ -20,7 +20,7 @@ from geohier.errors import ConfigError, OutputExistsError, ResourceError
 from geohier.geo.window import Window
 from geohier.raster import parts as parts_module
 from geohier.raster.layers import labels_layer
-from geohier.raster.parts import PartStore, UpToDate, open_run
+from geohier.raster.parts import PartStore, UpToDate, open_run, required_bytes
 
 SmallDisk = Callable[[int], AbstractContextManager[None]]
 
@@ -111,19 +111,34 @@ def test_the_record_says_what_made_the_result_and_what_is_missing(
         job.write(store, [1, 2])
         first = job.windows[0]
         arrays = {layer.name: job.values(layer)[:, first.slices[0]] for layer in job.layers}
-        store.write(0, first, arrays, failures=[failure], notes=[note])
-        finished = store.finish({})
+        store.write(0, first, arrays, failures=[failure], notes=[note, note])
+        finished = store.finish({}, notes=[{"note": "all is well"}])
 
     again = job.open(tmp_path / "map.tif")
 
     record = json.loads((tmp_path / "map.tif.run.json").read_text())
     assert isinstance(again, UpToDate)
     assert again.run.failures == finished.failures == (failure,) == tuple(record["failures"])
-    assert again.run.notes == finished.notes == (note,)
+    assert again.run.notes == finished.notes == ({"note": "all is well"}, note)
+    assert not finished.is_all_nodata
     assert record["fingerprint"]["model"] == "a"
     assert record["settings"] == {"batch": 4}
     assert record["outputs"]["labels"]["sha256"] == digest(tmp_path / "map.tif")
     assert "parts" not in record
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+def test_a_result_without_any_label_is_known_as_such(
+    labelled: bool, make_job: Callable, tmp_path: Path
+) -> None:
+    job = make_job(layers=(labels_layer(["land", "water"]),))
+    with job.open(tmp_path / "map.tif") as store:
+        for index, window in enumerate(job.windows):
+            values = np.full((1, window.height, window.width), 255, np.uint8)
+            values[0, -1, -1] = 1 if labelled and index == 2 else 255
+            store.write(index, window, {"labels": values})
+        assert store.finish({}).is_all_nodata == (not labelled)
+    assert job.run(tmp_path / "map.tif").is_all_nodata == (not labelled)
 
 
 def test_a_run_that_goes_on_keeps_the_settings_of_its_start(
@@ -421,9 +436,26 @@ class TestDisk:
         with pytest.raises(
             ResourceError, match=r"0\.00 GiB free, the result needs about 0\.02 GiB"
         ):
-            make_job().open(tmp_path / "map.tif")
-        assert not (tmp_path / "map.tif").exists()
-        assert not (tmp_path / "map.tif.lock").exists()
+            make_job().open(tmp_path / "maps" / "new" / "map.tif")
+        assert names(tmp_path) == set()
+
+    def test_parts_that_are_there_are_not_counted_twice(
+        self, make_job: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        job = make_job()
+        with job.open(tmp_path / "map.tif") as store:
+            job.write(store, [0, 1])
+        sizes = [path.stat().st_size for path in (tmp_path / "map.tif.parts").glob("part-*.tif")]
+        need = required_bytes(job.geobox, job.layers) - sum(sizes)
+        for free, enough in ((need - 1, False), (need, True)):
+            usage = SimpleNamespace(total=1, used=1, free=free)
+            monkeypatch.setattr(parts_module.shutil, "disk_usage", lambda _, found=usage: found)
+            if enough:
+                job.run(tmp_path / "map.tif")
+            else:
+                with pytest.raises(ResourceError, match="GiB free"):
+                    job.open(tmp_path / "map.tif")
+                assert len(list((tmp_path / "map.tif.parts").glob("part-*.tif"))) == len(sizes)
 
     def test_a_folder_that_cannot_be_written_is_said_before_any_work(
         self, make_job: Callable, tmp_path: Path

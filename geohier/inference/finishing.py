@@ -1,0 +1,101 @@
+"""From a prepared job to its finished parts, one row of tiles after the other.
+
+tile rows, read ahead -> batches -> scores -> blended strips
+"""
+
+from collections.abc import Collection, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+from geohier.errors import RasterReadError
+from geohier.geo.window import Window
+from geohier.inference.batching import TileBatch, TileRow, TileRowReader
+from geohier.inference.blending import RowBlender, Scored, Strip, finished_by
+from geohier.inference.job import Job
+from geohier.inference.progress import Meter, Progress
+from geohier.inference.row_runs import RowRun, with_row_above
+from geohier.inference.scoring import Scorer
+from geohier.inference.threads import ahead
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishedPart:
+    """A strip on its way to the disk, and what has to be recorded with it.
+
+    Args:
+        index: number of the part.
+        strip: its layers.
+        failures: blocks that could not be read, found since the part before.
+        forced_batch: batch that the device's memory allowed, if smaller than planned.
+    """
+
+    index: int
+    strip: Strip
+    failures: tuple[Window, ...]
+    forced_batch: int | None
+
+
+def finished_parts(
+    job: Job, done: Collection[int], progress: Progress | None = None
+) -> Generator[FinishedPart]:
+    """Yield the parts of a job that are not `done`, swath by swath, from top to bottom.
+
+    Part `s * rows + r` is what tile row `r` of swath `s` finishes.
+    """
+    meter = Meter(job.plan, done, progress)
+    rows = job.plan.grid.rows
+    with job.scorer() as scorer:
+        for number, swath in enumerate(job.plan.swaths):
+            asked = [row for row in range(rows) if number * rows + row not in done]
+            for run in with_row_above(asked):
+                yield from _finish_rows(job, scorer, swath, run, number * rows, meter)
+
+
+def _finish_rows(
+    job: Job, scorer: Scorer, swath: range, run: RowRun, first: int, meter: Meter
+) -> Generator[FinishedPart]:
+    """Blend consecutive tile rows; the row above the first asked for only hands over."""
+    blender = RowBlender(job.plan.grid, job.reduction, columns=swath, device=scorer.device)
+    reader = TileRowReader(
+        job.reader, job.plan.grid, columns=swath, bands=len(job.predictor.card.bands), area=job.area
+    )
+    unread: tuple[Window, ...] = ()
+    rows = (reader.read(row, blender.strip_window(row)) for row in run.rows)
+    with closing(ahead(rows)) as read_ahead:
+        for tiles in read_ahead:
+            unread += tiles.failures
+            _refuse_unread(job, unread)
+            asked = tiles.row >= run.asked_from
+            scores = scored(tiles, scorer, job.plan.batch_size)
+            counted = meter.watch(scores, finished_by(swath) if asked else range(0))
+            strip = blender.blend_row(tiles.row, counted, tiles.wanted)
+            scorer.check_finite()
+            if not asked:
+                continue
+            forced, scorer.smallest_batch = scorer.smallest_batch, None
+            yield FinishedPart(
+                index=first + tiles.row, strip=strip, failures=unread, forced_batch=forced
+            )
+            unread = ()
+
+
+def scored(tiles: TileRow, scorer: Scorer, batch_size: int) -> Iterator[Scored]:
+    """Yield all tiles of a row with their scores, None for those that the model did not see."""
+    batches = tiles.batches(batch_size)
+    if scorer.device.type == "cuda":  # cut and pin the next batches while the device computes
+        batches = ahead(map(TileBatch.pinned, batches), depth=2)
+    with closing(batches):
+        scores = scorer.score(batches)
+        for tile in tiles.tiles:
+            yield next(scores) if tile.column in tiles.seen else (tile, None)
+
+
+def _refuse_unread(job: Job, unread: Sequence[Window]) -> None:
+    if not unread or not job.options.strict:
+        return
+    count = len(set(unread))
+    first = f"at row {unread[0].row_off}, column {unread[0].col_off}"
+    found = f"1 block cannot be read, {first}"
+    if count > 1:
+        found = f"{count} blocks cannot be read, the first {first}"
+    raise RasterReadError(f"{job.source.name}: {found}; without --strict that is nodata")
