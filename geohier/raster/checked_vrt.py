@@ -5,6 +5,8 @@ bytes of any file, into functions. So only elements on a list are let through, e
 a local image, and GDAL never sees the file itself but what was checked.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
@@ -116,13 +118,21 @@ class _Checker:
         relative = "1" in (element.get("relativeToVRT"), element.get("relativetoVRT"))
         if is_remote(name):  # before a folder in front of it hides that
             raise UnsafeInputError(f"{shown(vrt)} leads to {name}: only local files may be named")
-        source = local_file(vrt.parent / name if relative else name)
+        with _named_by(vrt):
+            source = local_file(vrt.parent / name if relative else name)
+            driver = driver_of(source)
         element.attrib.clear()
         self.sources.append(source)
-        if driver_of(source) == "VRT":
-            element.text = self.checked(source, depth + 1)
-        else:
-            element.text = str(source)
+        element.text = self.checked(source, depth + 1) if driver == "VRT" else str(source)
+
+
+@contextmanager
+def _named_by(vrt: Path) -> Iterator[None]:
+    """Say which VRT names a source that cannot be used."""
+    try:
+        yield
+    except InputError as error:
+        raise type(error)(f"{shown(vrt)}: its source {error}") from error
 
 
 _ADVICE = "write a plain mosaic with gdalbuildvrt"

@@ -9,6 +9,7 @@ import hashlib
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -70,12 +71,16 @@ def creation_options(given: Mapping[str, str]) -> dict[str, str]:
     options = {key.upper(): str(value).upper() for key, value in sorted(given.items())}
     for key, value in options.items():
         if key not in CREATION_OPTIONS:
-            known = ", ".join(CREATION_OPTIONS)
-            raise ConfigError(f"creation option {key} is not for results: choose from {known}")
+            raise ConfigError(f"creation option {key} is not for results: {_options_near(key)}")
         if not re.fullmatch(CREATION_OPTIONS[key], value):
             values = CREATION_OPTIONS[key].replace("|", ", ").replace(r"\d+", "a number")
             raise ConfigError(f"creation option {key}={value} is not known: choose {values}")
     return options
+
+
+def _options_near(key: str) -> str:
+    near = get_close_matches(key, CREATION_OPTIONS, n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(near)}?" if near else f"choose {', '.join(CREATION_OPTIONS)}"
 
 
 def write_cog(

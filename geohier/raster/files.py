@@ -23,16 +23,28 @@ SIGNATURES = (
 )
 """First bytes of the formats that geohier reads, and GDAL's driver for each."""
 
+ZIP = b"PK\x03\x04"
+"""First bytes of a zip archive."""
+
 FORMATS = "GeoTIFF, JPEG 2000, PNG, JPEG or a VRT of those"
 HEADER_BYTES = 1024
 """GDAL takes a file for a VRT if `<VRTDataset` stands among so many first bytes."""
 
+_ONE_SLASH = re.compile(r"^([a-z][a-z0-9+.-]+):/(?!/)", re.IGNORECASE)
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
 
 
 def shown(path: str | Path) -> str:
-    """Return a path as text that can be printed whatever its bytes are."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    """Return a path as text that can be printed whatever its bytes are.
+
+    A URL gets back the slash that it loses as a path.
+
+    Example:
+        >>> shown(Path("https://a.org/b.tif"))
+        'https://a.org/b.tif'
+    """
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return _ONE_SLASH.sub(r"\1://", text)
 
 
 def is_remote(path: str | Path) -> bool:
@@ -91,6 +103,11 @@ def driver_of(path: Path) -> str:
         if drivers:
             raise UnsafeInputError(f"{shown(path)} is an image and a VRT at once: refused")
         return "VRT"
+    if head.startswith(ZIP):
+        raise InputError(
+            f"{shown(path)} is a zip archive: unpack it and give what is inside, or give "
+            f"/vsizip/{shown(path.absolute())}/NAME.tif with --allow-remote"
+        )
     if not drivers:
         raise InputError(f"{shown(path)} is not a raster that geohier reads: give {FORMATS}")
     return drivers[0]

@@ -90,6 +90,28 @@ def test_a_vrt_of_a_vrt_opens_but_not_deeper(tmp_path: Path, image: Path) -> Non
             open_raster(tmp_path / name)
 
 
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (None, "no such file"),
+        (b"", r"is empty \(0 bytes\)"),
+        (b"text", "is not a raster that geohier reads"),
+    ],
+)
+def test_a_source_that_cannot_be_used_is_told_with_the_vrt_that_names_it(
+    spoil: bytes | None, says: str, tmp_path: Path
+) -> None:
+    (tmp_path / "inner.vrt").write_text(vrt("sheet.tif"))
+    (tmp_path / "outer.vrt").write_text(vrt("inner.vrt"))
+    if spoil is not None:
+        (tmp_path / "sheet.tif").write_bytes(spoil)
+    with pytest.raises(
+        InputError, match=rf"inner\.vrt: its source \S*sheet\.tif:? {says}"
+    ) as caught:
+        open_raster(tmp_path / "outer.vrt")
+    assert "\n" not in str(caught.value)
+
+
 def attacks(port: int) -> dict[str, str]:
     url = f"http://127.0.0.1:{port}/a.tif"
     curl = f"/vsicurl/{url}"

@@ -3,11 +3,13 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
 
 from geohier.errors import InputError, UnsafeInputError
+from geohier.geo.window import Window
 from geohier.raster.reader import open_raster
 
 
@@ -25,6 +27,28 @@ from geohier.raster.reader import open_raster
 def test_paths_that_lead_off_this_machine_are_refused(path: str) -> None:
     with pytest.raises(UnsafeInputError, match="not a file on this machine"):
         open_raster(path)
+
+
+@pytest.mark.parametrize("url", ["https://a.org/b.tif", "s3://bucket/b.tif", "HTTP://a/b.tif"])
+def test_a_url_is_shown_as_it_was_typed_though_it_became_a_path(url: str) -> None:
+    with pytest.raises(UnsafeInputError, match=f"^{url} is not a file on this machine"):
+        open_raster(Path(url))
+
+
+def test_a_raster_in_an_archive_opens_if_allowed(
+    write_scene: Callable[..., Path], tmp_path: Path
+) -> None:
+    values = np.arange(12, dtype="uint8").reshape(1, 3, 4)
+    scene = write_scene(values)
+    with ZipFile(tmp_path / "scenes.zip", "w") as archive:
+        archive.write(scene, "inside.tif")
+    with pytest.raises(InputError) as refused:
+        open_raster(tmp_path / "scenes.zip")
+    hint = str(refused.value).split("or give ")[1].split(" with")[0]
+
+    with open_raster(hint.replace("NAME", "inside"), allow_remote=True) as source:
+        pixels = source.select([0]).read(Window(row_off=0, col_off=0, height=3, width=4))
+    np.testing.assert_array_equal(pixels.values, values)
 
 
 def test_a_path_into_gdals_file_systems_is_refused_however_it_is_written(
@@ -45,6 +69,7 @@ def test_a_path_into_gdals_file_systems_is_refused_however_it_is_written(
         (b"II*\x00\x08\x00\x00\x00\xff\xff" + bytes(range(256)), "cannot be read"),
         (b"\x89PNG\r\n\x1a\n", "cannot be read"),
         (b"\xff\xd8\xff\xfe\x00\x20<VRTDataset>", "at once"),
+        (b"PK\x03\x04", "zip archive: unpack it .* or give /vsizip//.*scene.tif/NAME.tif with"),
     ],
 )
 def test_what_is_no_raster_is_refused_in_one_line(
