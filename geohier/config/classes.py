@@ -64,7 +64,9 @@ def read_classes(given: object) -> object:
     if isinstance(given, Mapping):
         given = _from_mapping(given)
     if not isinstance(given, list | tuple):
-        return given  # pydantic says what is wrong with it
+        raise ValueError(
+            f"give names with their label values, as in {{ground: 0, building: 1}}, found {given!r}"
+        )
     entries = [one.model_dump() if isinstance(one, ClassConfig) else one for one in given]
     if not all(isinstance(one, Mapping) for one in entries):
         return entries

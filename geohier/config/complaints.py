@@ -1,6 +1,7 @@
 """What pydantic found wrong with a config, said in one line that names the file and the key."""
 
 import difflib
+import json
 from collections.abc import Mapping
 from typing import get_args
 
@@ -8,6 +9,42 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from geohier.config.schema import TrainConfig
+
+MENDED_FIRST = {"extra_forbidden": 0, "missing": 2}
+"""Which of several findings is told: misspelt keys explain missing ones; others lie between."""
+
+WANTED = {
+    "tuple_type": "give a list, such as [a, b]",
+    "list_type": "give a list, such as [a, b]",
+    "dict_type": "give keys and values",
+    "model_type": "give keys and values",
+    "int_type": "give a whole number",
+    "int_parsing": "give a whole number",
+    "int_from_float": "give a whole number",
+    "float_type": "give a number",
+    "float_parsing": "give a number",
+    "finite_number": "give a finite number",
+    "bool_type": "give true or false",
+    "bool_parsing": "give true or false",
+    "string_type": "give a text",
+    "path_type": "give a path",
+    "literal_error": "give {expected}",
+    "multiple_of": "give a multiple of {multiple_of}",
+    "greater_than": "give a number above {gt:g}",
+    "greater_than_equal": "give {ge:g} or more",
+    "less_than": "give a number below {lt:g}",
+    "less_than_equal": "give {le:g} or less",
+}
+"""What is to be given, by pydantic's type of a finding; its own words are for programmers."""
+
+FORMS = {
+    "^#[0-9a-fA-F]{6}$": "a colour as #rrggbb",
+    "^[0-9a-f]{64}$": "a SHA-256 of 64 hexadecimal digits",
+}
+"""What texts of a pattern are."""
+
+UNION_MEMBERS = ("str", "int", "float", "bool", "constrained-int", "constrained-str")
+"""What pydantic adds to the place of a finding where a value may be of several types."""
 
 
 def complaint(error: ValidationError, origins: Mapping[str, str], name: str) -> str:
@@ -19,13 +56,22 @@ def complaint(error: ValidationError, origins: Mapping[str, str], name: str) -> 
         name: file to blame for what nobody stated.
     """
     findings = error.errors()
-    first = min(findings, key=lambda one: one["type"] != "extra_forbidden")
-    trail = tuple(first["loc"])
+    first = min(findings, key=lambda one: MENDED_FIRST.get(one["type"], 1))
+    trail = place(first)
     more = len(findings) - 1
     tail = f" (and {more} more {'mistake' if more == 1 else 'mistakes'})" if more else ""
     dotted = ".".join(str(part) for part in trail)
     where = f"{dotted}: " if dotted else ""
     return f"{_origin(trail, origins, name)}: {where}{_said(first, trail)}{tail}"
+
+
+def place(finding: ErrorDetails) -> tuple[int | str, ...]:
+    """Return the keys and numbers that lead to what is wrong."""
+    return tuple(
+        part
+        for part in finding["loc"]
+        if isinstance(part, int) or not (part in UNION_MEMBERS or "[" in part)
+    )
 
 
 def _origin(trail: tuple[int | str, ...], origins: Mapping[str, str], name: str) -> str:
@@ -37,19 +83,30 @@ def _origin(trail: tuple[int | str, ...], origins: Mapping[str, str], name: str)
 
 
 def _said(finding: ErrorDetails, trail: tuple[int | str, ...]) -> str:
-    match finding["type"]:
-        case "extra_forbidden":
-            near = difflib.get_close_matches(str(trail[-1]), _keys(trail[:-1]), n=1, cutoff=0.5)
-            return f"unknown key; did you mean {near[0]}?" if near else "unknown key"
+    if finding["type"] != "extra_forbidden":
+        return in_words(finding)
+    near = difflib.get_close_matches(str(trail[-1]), _keys(trail[:-1]), n=1, cutoff=0.5)
+    return f"unknown key; did you mean {near[0]}?" if near else "unknown key"
+
+
+def in_words(finding: ErrorDetails) -> str:
+    """Return what is wrong with a value in the words of those who write configs."""
+    kind, found = finding["type"], f"found {json.dumps(finding['input'], default=str):.60}"
+    match kind:
         case "missing":
             return "is missing: it has no default"
-        case "model_type":
-            return f"give keys and values, found {finding['input']!r:.60}"
         case "value_error":
             return str(finding["ctx"]["error"])
+        case "string_pattern_mismatch":
+            pattern = finding["ctx"]["pattern"]
+            return f"give {FORMS.get(pattern, f'a text that fits {pattern}')}, {found}"
+        case "too_short" | "too_long":
+            form = "{min_length} or more" if kind == "too_short" else "{max_length} or fewer"
+            return f"give {form}, found {{actual_length}}".format_map(finding["ctx"])
+        case _ if kind in WANTED:
+            return f"{WANTED[kind].format_map(finding.get('ctx', {}))}, {found}"
         case _:
-            message = finding["msg"][0].lower() + finding["msg"][1:]
-            return f"{message}, found {finding['input']!r:.60}"
+            return f"{finding['msg'][0].lower()}{finding['msg'][1:]}, {found}"
 
 
 def _keys(trail: tuple[int | str, ...]) -> list[str]:

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as tensor_bytes
 from torch import Tensor, nn
 
+from geohier.config.complaints import complaint
 from geohier.config.document import parse_value
 from geohier.config.load import dump_config
 from geohier.config.schema import TrainConfig
@@ -156,9 +157,7 @@ def _read_config(path: Path) -> TrainConfig:
     except (ConfigError, UnicodeDecodeError) as error:
         raise ModelError(f"{path} cannot be read: {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ModelError(f"{path}: {where}: {first['msg']}") from error
+        raise ModelError(complaint(error, {}, str(path))) from error
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:
