@@ -131,6 +131,8 @@ def evaluate(
         )
         result = _evaluate_model(model, data, split or "val", overrides or [], out, picture, flags)
     else:
+        if images is not None and picture is None:
+            raise ConfigError("--images is for --picture FOLDER, which is missing")
         _refuse("a model", split=split, set=overrides, out=out, **changed(flags))
         said = _Said(
             classes=classes,

@@ -9,10 +9,12 @@ from typing import Annotated, NoReturn
 import typer
 
 from geohier.cli.config import app as config_app
+from geohier.cli.data import app as data_app
 from geohier.cli.demo import demo
 from geohier.cli.doctor import doctor
 from geohier.cli.errors import Commands, stop_on_sigterm
 from geohier.cli.evaluate import evaluate
+from geohier.cli.given_once import GivenOnce
 from geohier.cli.init import init
 from geohier.cli.inspect import inspect
 from geohier.cli.plan import plan
@@ -51,15 +53,10 @@ def options(
     """Take the options that come before the subcommand."""
 
 
-app.command()(demo)
-app.command()(init)
-app.command()(train)
-app.command()(predict)
-app.command()(plan)
-app.command()(evaluate)
-app.command()(inspect)
-app.command()(doctor)
+for command in (demo, init, train, predict, plan, evaluate, inspect, doctor):
+    app.command(cls=GivenOnce)(command)
 app.add_typer(config_app, name="config")
+app.add_typer(data_app, name="data")
 
 
 def run() -> None:

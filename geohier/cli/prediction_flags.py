@@ -194,13 +194,15 @@ def parse_pairs(option: str, pairs: Sequence[str] | None) -> dict[str, str]:
     """Return `KEY=VALUE` texts as a mapping.
 
     Raises:
-        ConfigError: a text has no `=`.
+        ConfigError: a text has no `=`, or a key is given twice.
     """
-    parsed = {}
+    parsed: dict[str, str] = {}
     for pair in pairs or ():
         key, equals, value = pair.partition("=")
         if not (key and equals):
             raise ConfigError(f"{option} {pair!r} is not of the form KEY=VALUE")
+        if key in parsed:
+            raise ConfigError(f"{option} {key} is given twice: give it once")
         parsed[key] = value
     return parsed
 

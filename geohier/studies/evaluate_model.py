@@ -13,6 +13,7 @@ from geohier.data.scene import open_scene
 from geohier.errors import ConfigError, GeohierError, InputError
 from geohier.inference.options import PredictOptions
 from geohier.inference.pipeline import predict_raster
+from geohier.inference.target import check_outside_models
 from geohier.models.card import ClassLabel, ModelCard
 from geohier.models.directory import LoadedModel, load_model
 from geohier.studies.evaluate import Evaluation, Pair, evaluate_rasters, file_stem
@@ -43,7 +44,8 @@ def evaluate_model(
 
     Raises:
         InputError: the split has no scene.
-        ConfigError: the classes of the model and of the config differ.
+        ConfigError: the classes of the model and of the config differ, or `out` lies in a model
+            directory.
         GeohierError: no scene could be predicted and scored.
     """
     scenes = _scenes(config.data, split)
@@ -95,6 +97,8 @@ def _classes(card: ModelCard, data: DataConfig) -> tuple[ClassLabel, ...]:
 
 @contextmanager
 def _folder(out: Path | None) -> Iterator[Path]:
+    if out is not None:
+        check_outside_models(out / "any.tif")
     with nullcontext(out) if out else tempfile.TemporaryDirectory(prefix="geohier-") as name:
         folder = Path(name)
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,19 @@
+"""Options that are given twice: a command could heed only one, so it says which it is about."""
+
+from collections import Counter
+from typing import Any
+
+from typer.core import TyperCommand
+
+
+class GivenOnce(TyperCommand):
+    """A command that refuses an option given twice with a value; a flag may be repeated."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - as typer has it
+        """Parse what was typed."""
+        _, _, given = self.make_parser(ctx).parse_args(args=[*args])
+        for option, times in Counter(given).items():
+            single = option.param_type_name == "option" and not option.multiple
+            if times > 1 and single and not option.is_flag:
+                ctx.fail(f"{max(option.opts, key=len)} is given {times} times: give it once")
+        return super().parse_args(ctx, args)
