@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from geohier.cli.errors import reports_errors
+from geohier.errors import ConfigError
 
 app = typer.Typer(no_args_is_help=True, help="Show a config, or what a config may say.")
 
@@ -27,7 +28,18 @@ def show(
     from geohier.config.text import EXAMPLE, commented_config
 
     config = load_config(file, overrides or []) if file else EXAMPLE
+    if config.model.encoder != EXAMPLE.model.encoder:
+        _check_encoder(config.model.encoder, file)
     typer.echo(commented_config(config), nl=False)
+
+
+def _check_encoder(name: str, file: Path | None) -> None:
+    from geohier.models.backbone import encoder_name_in_smp  # brings timm: seconds
+
+    try:
+        encoder_name_in_smp(name)
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {error}") from error
 
 
 @app.command()

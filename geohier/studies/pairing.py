@@ -4,10 +4,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from geohier.data.file_names import (
+    IMAGE_FOLDERS,
     LABEL_ENDINGS,
     LABEL_SUFFIXES,
     MAP_ENDINGS,
     MAP_SUFFIXES,
+    MASK_FOLDERS,
     OTHER_LAYERS,
     without_ending,
 )
@@ -22,6 +24,8 @@ def match_labels(
 ) -> list[Pair]:
     """Pair predictions with labels, and with images for pictures of them.
 
+    Of files that lie in one folder, `a_mask.tif` is the labels of `a.tif`.
+
     Args:
         predictions: class rasters, and folders of them.
         labels: one file for all predictions, or a folder with a file for each, of the same name
@@ -33,8 +37,8 @@ def match_labels(
     """
     paths = list(_expanded(predictions))
     names = _names(paths)
-    labels_of = _lookup(paths, labels, LABEL_SUFFIXES)
-    images_of = {} if images is None else _lookup(paths, images, RASTER_SUFFIXES)
+    labels_of = _lookup(paths, labels, LABEL_SUFFIXES, of_labels=True)
+    images_of = {} if images is None else _lookup(paths, images, RASTER_SUFFIXES, of_labels=False)
     return [
         Pair(name=names[path], prediction=path, labels=labels_of[path], image=images_of.get(path))
         for path in paths
@@ -58,6 +62,8 @@ def _expanded(predictions: Iterable[Path]) -> Iterable[Path]:
             continue
         inside = sorted(path for path in given.iterdir() if path.suffix.lower() in MAP_SUFFIXES)
         inside = [path for path in inside if not path.stem.endswith(OTHER_LAYERS)]
+        stems = {path.stem for path in inside}
+        inside = [path for path in inside if not (_is_labels(path) and scene_of(path) in stems)]
         if not inside:
             raise InputError(f"{shown(given)} holds no prediction: {' '.join(MAP_SUFFIXES)}")
         yield from inside
@@ -70,12 +76,14 @@ def _names(paths: Sequence[Path]) -> dict[Path, str]:
 
 
 def _lookup(
-    predictions: Sequence[Path], given: Path, suffixes: tuple[str, ...]
+    predictions: Sequence[Path], given: Path, suffixes: tuple[str, ...], *, of_labels: bool
 ) -> dict[Path, Path]:
     """Return the file for each prediction: the one given, or the one in a folder."""
     if not given.is_dir():
         return dict.fromkeys(predictions, given)
     found = _by_scene(path for path in given.iterdir() if path.suffix.lower() in suffixes)
+    if given.name.lower() not in (*IMAGE_FOLDERS, *MASK_FOLDERS):
+        found = {scene: _of_kind(paths, of_labels) for scene, paths in found.items()}
     return {path: _only(found, path, given) for path in predictions}
 
 
@@ -84,6 +92,15 @@ def _by_scene(paths: Iterable[Path]) -> dict[str, list[Path]]:
     for path in sorted(paths):
         scenes.setdefault(scene_of(path), []).append(path)
     return scenes
+
+
+def _is_labels(path: Path) -> bool:
+    return without_ending(path, LABEL_ENDINGS) != path.stem
+
+
+def _of_kind(paths: list[Path], of_labels: bool) -> list[Path]:
+    """Return what is named as labels, or what is not, where a folder holds both of a scene."""
+    return [path for path in paths if _is_labels(path) == of_labels] or paths
 
 
 def _only(found: dict[str, list[Path]], prediction: Path, folder: Path) -> Path:

@@ -63,3 +63,16 @@ def test_a_bad_config_is_one_line_with_code_2(tmp_path: Path) -> None:
 def test_show_without_a_file_prints_the_defaults_and_schema_is_json() -> None:
     assert "size_px: 512" in runner.invoke(config_app, ["show"]).stdout
     assert "data" in json.loads(runner.invoke(config_app, ["schema"]).stdout)["properties"]
+
+
+def test_an_encoder_that_nobody_knows_is_told_before_training(folder: Path) -> None:
+    runner.invoke(init_app, [str(folder)])
+    config = str(folder / "config.yaml")
+    shown = runner.invoke(config_app, ["show", config, "--set", "model.encoder=resnet19"])
+    assert (shown.exit_code, shown.stdout) == (2, "")
+    assert shown.stderr == (
+        f"geohier: {config}: model.encoder: neither timm nor smp has an encoder named 'resnet19'; "
+        "did you mean resnet18?\n"
+    )
+    known = runner.invoke(config_app, ["show", config, "--set", "model.encoder=resnet34"])
+    assert (known.exit_code, "encoder: resnet34" in known.stdout) == (0, True)

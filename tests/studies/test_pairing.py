@@ -70,6 +70,33 @@ def test_no_or_two_labels_for_a_prediction_are_refused(folders: Path) -> None:
         match_labels([folders / "out/c.tif"], folders / "masks")
 
 
+@pytest.fixture
+def flat(tmp_path: Path) -> Path:
+    """A folder of images with their masks beside them, and of maps with theirs."""
+    for name in ("a.tif", "a_mask.tif", "b.tif", "b-labels.png", "b_confidence.tif"):
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def test_in_one_folder_masks_are_the_labels_of_what_lies_beside_them(flat: Path) -> None:
+    pairs = match_labels([flat], flat)
+    found = [(pair.prediction.name, pair.labels.name) for pair in pairs]
+    assert found == [("a.tif", "a_mask.tif"), ("b.tif", "b-labels.png")]
+
+
+def test_images_and_masks_may_lie_in_one_folder(flat: Path) -> None:
+    (flat / "out").mkdir()
+    (flat / "out" / "a.tif").touch()
+    (pair,) = match_labels([flat / "out"], flat, flat)
+    assert (pair.labels.name, pair.image and pair.image.name) == ("a_mask.tif", "a.tif")
+
+
+def test_a_map_that_is_named_like_labels_is_a_map_where_nothing_else_is(tmp_path: Path) -> None:
+    (tmp_path / "a_mask.tif").touch()
+    (pair,) = match_labels([tmp_path], tmp_path / "a_mask.tif")
+    assert pair.prediction.name == "a_mask.tif"
+
+
 def test_a_folder_without_predictions_is_refused(folders: Path) -> None:
     (folders / "empty").mkdir()
     with pytest.raises(InputError, match="holds no prediction"):
