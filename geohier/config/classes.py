@@ -64,9 +64,8 @@ def read_classes(given: object) -> object:
     if isinstance(given, Mapping):
         given = _from_mapping(given)
     if not isinstance(given, list | tuple):
-        raise ValueError(
-            f"give names with their label values, as in {{ground: 0, building: 1}}, found {given!r}"
-        )
+        message = "give names with their label values, as in {ground: 0, building: 1}"
+        raise ValueError(f"{message}, found {given!r}")  # noqa: TRY004 - as below
     entries = [one.model_dump() if isinstance(one, ClassConfig) else one for one in given]
     if not all(isinstance(one, Mapping) for one in entries):
         return entries

@@ -10,8 +10,9 @@ from pydantic_core import ErrorDetails
 
 from geohier.config.schema import TrainConfig
 
-MENDED_FIRST = {"extra_forbidden": 0, "missing": 2}
-"""Which of several findings is told: misspelt keys explain missing ones; others lie between."""
+MENDED_FIRST = {"extra_forbidden": 0, "missing": 2, "too_short": 3}
+"""Which of several findings is told: misspelt keys explain missing ones, and bad entries are left
+out of the list that is then too short; others come second."""
 
 WANTED = {
     "tuple_type": "give a list, such as [a, b]",
@@ -56,13 +57,18 @@ def complaint(error: ValidationError, origins: Mapping[str, str], name: str) -> 
         name: file to blame for what nobody stated.
     """
     findings = error.errors()
-    first = min(findings, key=lambda one: MENDED_FIRST.get(one["type"], 1))
+    first = to_mend_first(error)
     trail = place(first)
     more = len(findings) - 1
     tail = f" (and {more} more {'mistake' if more == 1 else 'mistakes'})" if more else ""
     dotted = ".".join(str(part) for part in trail)
     where = f"{dotted}: " if dotted else ""
     return f"{_origin(trail, origins, name)}: {where}{_said(first, trail)}{tail}"
+
+
+def to_mend_first(error: ValidationError) -> ErrorDetails:
+    """Return the finding that explains most."""
+    return min(error.errors(), key=lambda one: MENDED_FIRST.get(one["type"], 1))
 
 
 def place(finding: ErrorDetails) -> tuple[int | str, ...]:

@@ -12,7 +12,9 @@ files:                      # the first file gives the grid
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
+from geohier.config.complaints import in_words, place, to_mend_first
 from geohier.config.document import read_document
 from geohier.errors import ConfigError
 from geohier.raster.stack import StackFile
@@ -61,9 +63,9 @@ def read_scene_file(path: Path) -> tuple[StackFile, ...]:
     try:
         scene = SceneFile.model_validate(read_document(path))
     except ValidationError as error:
-        finding = error.errors()[0]
-        where = ".".join(str(part) for part in finding["loc"])
-        raise ConfigError(f"{path}: {where}: {_said(finding['type'], finding['msg'])}") from error
+        finding = to_mend_first(error)
+        where = ".".join(map(str, place(finding)))
+        raise ConfigError(f"{path}: {where}: {_said(finding)}") from error
     return tuple(
         StackFile(
             path=path.parent / entry.path,
@@ -76,7 +78,8 @@ def read_scene_file(path: Path) -> tuple[StackFile, ...]:
     )
 
 
-def _said(kind: str, message: str) -> str:
-    if kind == "extra_forbidden":
-        return f"unknown key; the keys are {' '.join(SceneFileEntry.model_fields)}"
-    return message[0].lower() + message[1:]
+def _said(finding: ErrorDetails) -> str:
+    if finding["type"] == "extra_forbidden":
+        owner = SceneFile if len(finding["loc"]) == 1 else SceneFileEntry
+        return f"unknown key; the keys are {' '.join(owner.model_fields)}"
+    return in_words(finding)
