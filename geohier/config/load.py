@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from geohier.config.complaints import complaint
 from geohier.config.document import parse_value, read_document
+from geohier.config.objectives import terms_spelt_out
 from geohier.config.schema import TrainConfig
 from geohier.errors import ConfigError
 
@@ -34,7 +35,7 @@ class _Layers:
     origins: dict[str, str] = field(default_factory=dict)
 
     def lay(self, values: Mapping[str, object], origin: str) -> None:
-        _lay(self.values, values, origin, self.origins, ())
+        _lay(self.values, terms_spelt_out(values), origin, self.origins, ())
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:

@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
@@ -20,17 +18,9 @@ from pydantic import (
 )
 
 from geohier.config.classes import ClassConfig, ClassesInput, read_classes
+from geohier.config.objectives import ObjectivesConfig
+from geohier.config.section import Section, Share
 from geohier.geo.bands import NormaliseBy
-
-type Share = Annotated[float, Field(ge=0, lt=1)]
-
-
-class Section(BaseModel):
-    """A part of the config: frozen, refusing keys that it does not know."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
 
 
 class ImageMaskPair(Section):
@@ -203,21 +193,6 @@ class AugmentConfig(Section):
         return self
 
 
-class ObjectivesConfig(Section):
-    """Weight of each loss in the sum."""
-
-    cross_entropy: NonNegativeFloat = 1.0
-    """Weight of the cross-entropy."""
-    dice: NonNegativeFloat = 1.0
-    """Weight of the soft Dice loss."""
-
-    @model_validator(mode="after")
-    def _something_to_learn(self) -> Self:
-        if self.cross_entropy + self.dice == 0:
-            raise ValueError("all weights are 0: give at least one objective a weight above 0")
-        return self
-
-
 class TrainingConfig(Section):
     """How the network is fitted, and which part of the train scenes makes choices."""
 
@@ -261,6 +236,12 @@ class TrainConfig(Section):
     augment: AugmentConfig = AugmentConfig()
     """Random changes to samples."""
     objectives: ObjectivesConfig = ObjectivesConfig()
-    """Weight of each loss in the sum."""
+    """The losses that are summed: a number is the weight of one, or give {weight: 1, ...} with the
+    options that stand beside it here."""
     training: TrainingConfig = TrainingConfig()
     """How the network is fitted."""
+
+    @model_validator(mode="after")
+    def _weights_name_classes(self) -> Self:
+        self.objectives.check_class_names(tuple(one.name for one in self.data.classes))
+        return self

@@ -7,7 +7,8 @@ from pathlib import Path
 import yaml
 
 from geohier.config.classes import ClassConfig
-from geohier.config.schema import DataConfig, Section, TrainConfig
+from geohier.config.schema import DataConfig, TrainConfig
+from geohier.config.section import Section
 
 COMMENT_WIDTH = 96
 

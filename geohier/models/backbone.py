@@ -1,4 +1,4 @@
-"""Networks made of parts that others keep: the only place that names timm and smp.
+"""Networks made of parts that others keep: the only place that builds with timm and smp.
 
 Weights are always drawn at random here; nothing is fetched. Names are checked against the lists of
 both libraries first, since some of timm's spellings (`hf-hub:...`) would reach for the network.

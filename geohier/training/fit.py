@@ -14,6 +14,7 @@ from geohier.models.card import ClassLabel, ModelCard
 from geohier.models.directory import save_model, stores_half
 from geohier.models.receptive_field import measure_receptive_field
 from geohier.models.segmentation import at_image_resolution, build_segmenter, level_ladder
+from geohier.objectives.segmentation import SegmentationLoss
 from geohier.raster.durable import writing
 from geohier.raster.lock import OutputLock
 from geohier.training.checkpoint import KeepBestAndLast, best_weights, read_progress
@@ -111,9 +112,16 @@ def fit(
         keep = KeepBestAndLast(out / CHECKPOINTS, config.training, progress)
         shown = [] if quiet else [ShowProgress(log, config.training.epochs)]
         chips = fit_chips(data, config), choose_chips(data, config)
-        run_epochs(network, config, *chips, keep, [log, *shown])
+        run_epochs(network, config, loss_of(config, data), *chips, keep, [log, *shown])
     network.load_state_dict(best_weights(out / CHECKPOINTS))
     return network.cpu().eval()
+
+
+def loss_of(config: TrainConfig, data: TrainingData) -> SegmentationLoss:
+    """Return the losses of a config, with class weights by the labels of the train scenes."""
+    classes = config.data.classes
+    counts = [sum(data.label_counts.get(value, 0) for value in one.values) for one in classes]
+    return SegmentationLoss(config.objectives, [one.name for one in classes], counts)
 
 
 def best_epoch(out: Path) -> int:

@@ -16,6 +16,7 @@ from torch import nn
 from geohier.config.schema import TrainConfig
 from geohier.data.chips import ChipDataset
 from geohier.efficiency.precision import choose_device, choose_precision
+from geohier.objectives.segmentation import SegmentationLoss
 from geohier.training.checkpoint import LAST, KeepBestAndLast
 from geohier.training.ema import AveragedWeights
 from geohier.training.loader import batches, plain_worker_errors
@@ -25,6 +26,7 @@ from geohier.training.task import SegmentationTask
 def run_epochs(
     network: nn.Module,
     config: TrainConfig,
+    loss: SegmentationLoss,
     fit: ChipDataset,
     choose: ChipDataset,
     keep: KeepBestAndLast,
@@ -35,6 +37,7 @@ def run_epochs(
     Args:
         network: changed in place; its best weights are in the checkpoints.
         config: course of the run.
+        loss: what is minimised.
         fit: chips to learn from.
         choose: chips that judge each epoch.
         keep: saves the epochs and says when to stop.
@@ -43,7 +46,7 @@ def run_epochs(
     fit.set_epoch(keep.progress.epochs)  # the loader starts before the first epoch's hooks
     chips = batches(fit, config, fit=True)
     network.to(memory_format=torch.channels_last)
-    task = SegmentationTask(network, config, len(chips))
+    task = SegmentationTask(network, config, loss, len(chips))
     decay = config.training.ema_decay
     averaging = [AveragedWeights(decay)] if decay > 0 else []
     callbacks = [_NextEpoch(fit), *averaging, *watchers, keep]

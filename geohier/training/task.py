@@ -15,7 +15,7 @@ from geohier.data.chips import Chip
 from geohier.data.labels import IGNORE_INDEX
 from geohier.errors import ModelError
 from geohier.evaluation.segmentation import class_scores, macro
-from geohier.objectives.segmentation import segmentation_terms, weigh
+from geohier.objectives.segmentation import SegmentationLoss, weigh
 from geohier.training.schedule import optimizer, schedule
 from geohier.training.seeding import seed_epoch
 
@@ -31,7 +31,8 @@ class SegmentationTask(LightningModule):
 
     Args:
         network: gives `(B, K, H, W)` logits.
-        config: weights of the losses, optimiser, seed.
+        config: classes, optimiser, seed.
+        loss: the losses that are summed.
         steps_per_epoch: batches of an epoch.
 
     Attributes:
@@ -40,11 +41,14 @@ class SegmentationTask(LightningModule):
         confusion: `(K, K)` pixels of the choose blocks, true class by found class.
     """
 
-    def __init__(self, network: nn.Module, config: TrainConfig, steps_per_epoch: int) -> None:
+    def __init__(
+        self, network: nn.Module, config: TrainConfig, loss: SegmentationLoss, steps_per_epoch: int
+    ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.network = network
         self.config = config
+        self.loss = loss
         self.steps_per_epoch = steps_per_epoch
         self.epoch: dict[str, float] = {}
         self.confusion = torch.zeros(0, 0, dtype=torch.int64)
@@ -53,7 +57,7 @@ class SegmentationTask(LightningModule):
     @property
     def terms(self) -> tuple[str, ...]:
         """Names of the losses that are summed."""
-        return tuple(self.config.objectives.model_dump())
+        return tuple(self.loss.weights)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         adamw = optimizer(self.network, self.config.training)
@@ -73,8 +77,8 @@ class SegmentationTask(LightningModule):
             self.epoch["unlabelled"] += 1
             return
         statistics = [buffer.clone() for buffer in self.network.buffers()]
-        terms = segmentation_terms(self._logits(batch["image"]), labels)
-        loss = weigh(terms, self.config.objectives.model_dump())
+        terms = self.loss.terms(self._logits(batch["image"]), labels)
+        loss = weigh(terms, self.loss.weights)
         if self._learn(loss):
             self.epoch["steps"] += 1
             for name, term in {"loss": loss, **terms}.items():
