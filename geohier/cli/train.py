@@ -28,6 +28,19 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run that is in --out, if any.")
     ] = False,
+    init: Annotated[
+        str | None,
+        typer.Option(
+            "--init",
+            metavar="WEIGHTS",
+            help="Start from these: a model directory, a file of tensors, or published weights by "
+            "name, such as ResNet18_Weights.SENTINEL2_ALL_MOCO or timm/resnet18.a1_in1k.",
+        ),
+    ] = None,
+    allow_download: Annotated[
+        bool,
+        typer.Option("--allow-download", help="Fetch published weights that are not here yet."),
+    ] = False,
     fast_dev_run: Annotated[
         bool,
         typer.Option(
@@ -49,12 +62,14 @@ def train(
       geohier train buildings.yaml
 
       geohier train buildings.yaml --set training.seed=1 --out runs/seed1
+
+      geohier train roads.yaml --init runs/buildings/model
     """
     from geohier.config.load import load_config
     from geohier.training.fit import train as run
     from geohier.training.run_folder import shortened
 
-    settings = load_config(config, overrides or [])
+    settings = load_config(config, [*(overrides or []), *_first_weights(init)])
     folder = out or Path("runs") / (config.stem + ("-fast" if fast_dev_run else ""))
     model = run(
         shortened(settings) if fast_dev_run else settings,
@@ -62,8 +77,18 @@ def train(
         resume=resume,
         half=half,
         quiet=quiet,
+        allow_download=allow_download,
     )
     typer.echo(_summary(model, as_json=as_json))
+
+
+def _first_weights(init: str | None) -> list[str]:
+    """Return --init as what it stands for in the config: a path if there is one, else a name."""
+    if init is None:
+        return []
+    is_path = Path(init).exists() or Path(init).suffix in (".safetensors", ".pth", ".pt")
+    key, other = ("file", "name") if is_path else ("name", "file")
+    return [f"weights.{key}={json.dumps(init)}", f"weights.{other}=null", "weights.sha256=null"]
 
 
 def _summary(model: Path, *, as_json: bool) -> str:

@@ -78,10 +78,12 @@ def split_override(text: str) -> tuple[str, object]:
 def dump_config(config: TrainConfig) -> str:
     """Return the config as YAML that `load_config` reads back.
 
-    data.root is written as ${data_root}: a saved config names no folder of this machine.
+    data.root is written as ${data_root}, and weights.file is left out, since weights.sha256 says
+    which they were: a saved config names no folder of this machine.
     """
     values = config.model_dump(mode="json")
     values["data"]["root"] = DATA_ROOT
+    values["weights"]["file"] = None
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
 
@@ -93,9 +95,10 @@ def config_hash(config: TrainConfig) -> str:
 def deciding_values(config: TrainConfig) -> dict[str, object]:
     """Return everything in the config that decides what is learnt, as plain values.
 
-    Where its data lie and how many processes cut chips do not.
+    Where its data and first weights lie and how many processes cut chips do not.
     """
-    return config.model_dump(mode="json", exclude={"data": {"root"}, "training": {"workers"}})
+    left_out = {"data": {"root"}, "training": {"workers"}, "weights": {"file", "name"}}
+    return config.model_dump(mode="json", exclude=left_out)
 
 
 def _family(path: Path) -> list[tuple[Path, dict[str, object]]]:

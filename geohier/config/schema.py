@@ -20,6 +20,7 @@ from pydantic import (
 from geohier.config.classes import ClassConfig, ClassesInput, read_classes
 from geohier.config.objectives import ObjectivesConfig
 from geohier.config.section import Section, Share
+from geohier.config.weights import WeightsConfig
 from geohier.geo.bands import NormaliseBy
 
 
@@ -231,6 +232,8 @@ class TrainConfig(Section):
     """Labelled scenes and classes."""
     model: ModelConfig = ModelConfig()
     """The network."""
+    weights: WeightsConfig = WeightsConfig()
+    """What it starts from."""
     chips: ChipsConfig = ChipsConfig()
     """Samples."""
     augment: AugmentConfig = AugmentConfig()

@@ -14,6 +14,7 @@ from geohier.models.card import ClassLabel, ModelCard
 from geohier.models.directory import save_model, stores_half
 from geohier.models.receptive_field import measure_receptive_field
 from geohier.models.segmentation import at_image_resolution, build_segmenter, level_ladder
+from geohier.models.transfer import Transfer
 from geohier.objectives.segmentation import SegmentationLoss
 from geohier.raster.durable import writing
 from geohier.raster.lock import OutputLock
@@ -31,6 +32,7 @@ from geohier.training.run_folder import (
     versions,
 )
 from geohier.training.seeding import FIELD, derived_seed, seed_first_weights
+from geohier.training.start import Start, find_start
 
 REAL_CHIPS = 4
 """Chips of the choose blocks with which the receptive field is measured."""
@@ -43,6 +45,7 @@ def train(
     resume: bool = False,
     half: bool = False,
     quiet: bool = False,
+    allow_download: bool = False,
 ) -> Path:
     """Train a model and return its directory, `out/model`.
 
@@ -56,29 +59,33 @@ def train(
         resume: go on with the run that is in `out`, if there is one.
         half: store the model's weights as float16.
         quiet: show no progress.
+        allow_download: fetch published weights that are not on this machine.
 
     Raises:
         OutputExistsError: `out` holds something, and it is not to be resumed.
         ConfigError, InputError: config or scenes cannot be used; the run is finished, but its
             model is not stored as `half` asks.
-        ModelError: the loss stops being finite, or no chip has labels.
+        ModelError: the loss stops being finite, or no chip has labels; the weights to start from
+            cannot be used.
         OutputLockedError: another process trains in `out`.
     """
     with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
     lock = OutputLock(out)
     try:
+        start = find_start(config, allow_download=allow_download)
+        config = start.config
         check_folder(out, config, resume=resume)
         if (out / MODEL).is_dir():
             return _finished(out / MODEL, half=half)
         encoder_name_in_smp(config.model.encoder)  # a misspelt one is known before data are read
         data = prepare(config)
+        network, transfer = first_network(start, data)
         if not quiet:
-            say_notes(data.notes)
-        network = first_network(config, data)
+            say_notes((*data.notes, *([] if transfer is None else [str(transfer)])))
         claim_folder(out, config, data)
         network = fit(network, config, data, out, quiet=quiet)
-        card = describe(network, config, data, read_rows(out), best_epoch(out))
+        card = describe(network, config, data, read_rows(out), best_epoch(out), transfer)
         draw_curve(read_rows(out), best_epoch(out), out / CURVE)
         predicting = at_image_resolution(network, config.model)
         return save_model(out / MODEL, predicting, card, config, half=half)
@@ -96,10 +103,15 @@ def _finished(model: Path, *, half: bool) -> Path:
     return model
 
 
-def first_network(config: TrainConfig, data: TrainingData) -> nn.Module:
-    """Return the network with its first weights, drawn from the config's seed."""
+def first_network(start: Start, data: TrainingData) -> tuple[nn.Module, Transfer | None]:
+    """Return the network with its first weights, and where they come from.
+
+    Those that nothing else gives are drawn from the config's seed.
+    """
+    config = start.config
     seed_first_weights(config.training.seed)
-    return build_segmenter(config.model, len(data.bands), len(config.data.classes))
+    network = build_segmenter(config.model, len(data.bands), len(config.data.classes))
+    return network, start.give(network, data.bands, [one.name for one in config.data.classes])
 
 
 def fit(
@@ -130,7 +142,12 @@ def best_epoch(out: Path) -> int:
 
 
 def describe(
-    network: nn.Module, config: TrainConfig, data: TrainingData, rows: list[Row], best: int
+    network: nn.Module,
+    config: TrainConfig,
+    data: TrainingData,
+    rows: list[Row],
+    best: int,
+    transfer: Transfer | None = None,
 ) -> ModelCard:
     """Return the card of a network that was fitted; its receptive field is measured here.
 
@@ -159,7 +176,7 @@ def describe(
         margins_px={share: larger * radius for share, radius in field.margins_px.items()},
         tile_dependent=field.tile_dependent,
         normalise=config.data.normalise,
-        trained_on=_trained_on(config, data, rows, best),
+        trained_on=_trained_on(config, data, rows, best) | _started_from(transfer),
         scores={"choose": _scores(config, rows[best - 1])},
         versions=versions(),
     )
@@ -175,6 +192,19 @@ def _trained_on(
         "epochs": len(rows),
         "best_epoch": best,
         "steps": sum(int(row["steps"] or 0) for row in rows[:best]),
+    }
+
+
+def _started_from(transfer: Transfer | None) -> dict[str, object]:
+    if transfer is None:
+        return {}
+    return {
+        "started_from": {
+            "weights": transfer.origin,
+            "sha256": transfer.sha256,
+            "tensors": transfer.found,
+            "share_of_encoder": round(transfer.share, 4),
+        }
     }
 
 

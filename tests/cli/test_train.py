@@ -62,6 +62,50 @@ def test_a_quick_try_goes_through_everything_and_json_says_the_score(config: Pat
     assert load_model("tried/model").card.trained_on["steps"] == 2
 
 
+def test_a_training_starts_from_another_model(config: Path) -> None:
+    quick = ["train", str(config), "--fast-dev-run", "--quiet"]
+    assert runner.invoke(app, [*quick, "-o", "first"]).exit_code == 0
+    again = runner.invoke(app, [*quick, "-o", "second", "--init", "first/model"])
+    assert again.exit_code == 0, again.output
+    assert "started_from" in load_model("second/model").card.trained_on
+
+
+@pytest.mark.parametrize(
+    ("init", "code", "says"),
+    [
+        ("missing.pth", 4, "no such file"),
+        ("ResNet18_Weights.NONE", 2, "did you mean ResNet18_Weights."),
+        ("timm/resnet10t.c3_in1k", 5, "--allow-download"),
+    ],
+)
+def test_weights_that_cannot_be_had_end_in_one_line(
+    config: Path, init: str, code: int, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GEOHIER_WEIGHTS", raising=False)
+    refused = runner.invoke(app, ["train", str(config), "--init", init])
+    assert refused.exit_code == code, refused.output
+    assert says in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+    assert not Path("runs/roofs").exists()
+
+
+def test_published_weights_are_fetched_only_where_that_is_allowed(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched: list[str] = []
+
+    def fetch(repository: str, *_: object, **__: object) -> str:
+        fetched.append(repository)
+        raise OSError("no route to host")
+
+    monkeypatch.delenv("GEOHIER_WEIGHTS", raising=False)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", fetch)
+    command = ["train", str(config), "--init", "timm/resnet10t.c3_in1k", "--allow-download"]
+    refused = runner.invoke(app, command)
+    assert (refused.exit_code, fetched) == (5, ["timm/resnet10t.c3_in1k"])
+    assert "could not be fetched: no route to host" in refused.stderr
+
+
 def test_a_quick_try_keeps_out_of_the_way_of_the_run_itself(config: Path) -> None:
     tried = runner.invoke(app, ["train", str(config), "--fast-dev-run", "--quiet"])
     assert tried.exit_code == 0, tried.output

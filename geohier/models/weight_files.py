@@ -1,0 +1,138 @@
+"""Tensors that a network may start from, read from a file that may come from anywhere.
+
+Nothing that is read here can run code: safetensors holds numbers, and files of torch are opened
+with `weights_only`.
+"""
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from geohier.errors import ModelError
+from geohier.models.manifest import WEIGHTS, card_in, check_files, is_model, read_item
+from geohier.raster.durable import sha256_of
+from geohier.raster.files import shown
+
+NESTED = ("state_dict", "model_state_dict", "model", "teacher", "student", "encoder", "backbone")
+"""Where checkpoints of other tools keep the tensors, most usual first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceBands:
+    """The bands that weights read, and how these were normalised: `(value - mean) / std`.
+
+    Args:
+        names: names, in the order of the first convolution.
+        mean: one number per band, in file units; None where nobody says so.
+        std: likewise.
+    """
+
+    names: tuple[str, ...]
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """Tensors by name, and what is known of them.
+
+    Args:
+        tensors: as the file has them.
+        origin: where they come from, for people.
+        sha256: of the file, or the identity of the model directory.
+        bands: what the first convolution reads; None where nobody says so.
+        classes: names of the classes that the last layer tells apart; empty for an encoder.
+    """
+
+    tensors: Mapping[str, Tensor]
+    origin: str
+    sha256: str
+    bands: SourceBands | None = None
+    classes: tuple[str, ...] = ()
+
+
+def read_weights(path: Path, sha256: str | None = None) -> Weights:
+    """Read the tensors of a model directory of geohier, a safetensors file or a file of torch.
+
+    Args:
+        path: where they lie.
+        sha256: the SHA-256 that the file must have, for a model directory that of its SHA256SUMS.
+
+    Raises:
+        ModelError: there is nothing, it is damaged or another file, or it holds no tensors.
+    """
+    if path.is_dir():
+        return _of_model(path, sha256)
+    if not path.is_file():
+        raise ModelError(f"weights {shown(path)}: there is no such file or model directory")
+    found = sha256_of(path)
+    _check_sum(path, found, sha256)
+    return Weights(tensors=_tensors(path), origin=path.name, sha256=found)
+
+
+def _of_model(folder: Path, sha256: str | None) -> Weights:
+    if not is_model(folder):
+        raise ModelError(f"weights {shown(folder)}: is a folder, but no model directory")
+    identity = check_files(folder)
+    _check_sum(folder, identity, sha256)
+    card = card_in(folder, read_item(folder))
+    measured = card.normalise == "train"
+    return Weights(
+        tensors=_safe_tensors(folder / WEIGHTS),
+        origin=folder.name,
+        sha256=identity,
+        bands=SourceBands(
+            names=card.bands.names,
+            mean=tuple(band.mean for band in card.bands) if measured else None,
+            std=tuple(band.std for band in card.bands) if measured else None,
+        ),
+        classes=tuple(one.name for one in card.classes),
+    )
+
+
+def _check_sum(path: Path, found: str, wanted: str | None) -> None:
+    if wanted is not None and found != wanted:
+        raise ModelError(
+            f"weights {shown(path)}: SHA-256 is {found[:12]}..., weights.sha256 says "
+            f"{wanted[:12]}...: it is another file, or a damaged one"
+        )
+
+
+def _tensors(path: Path) -> Mapping[str, Tensor]:
+    if path.suffix == ".safetensors":
+        return _safe_tensors(path)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        reason = str(error).split("\n", 1)[0].split(". ", 1)[0]
+        raise ModelError(
+            f"weights {shown(path)}: cannot be read as tensors alone ({reason}): give a "
+            "safetensors file, or a state dict saved by torch"
+        ) from error
+    found = _state_dict(content)
+    if not found:
+        raise ModelError(f"weights {shown(path)}: holds no tensors by name: give a state dict")
+    return found
+
+
+def _safe_tensors(path: Path) -> Mapping[str, Tensor]:
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"weights {shown(path)}: holds no tensors: {error}") from error
+
+
+def _state_dict(content: object) -> dict[str, Tensor]:
+    """Return the tensors of a state dict, or of the one that a checkpoint holds."""
+    if not isinstance(content, Mapping):
+        return {}
+    for key in NESTED:
+        if isinstance(content.get(key), Mapping):
+            return _state_dict(content[key])
+    return {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
