@@ -205,6 +205,7 @@ def _of_timm(name: str, model: str) -> Published:
     if model not in timm.list_models(pretrained=True):
         raise _unknown(name, [f"timm/{one}" for one in timm.list_models(pretrained=True)])
     recipe = timm.get_pretrained_cfg(model)
+    assert recipe is not None, "listed as pretrained"
     repository = recipe.hf_hub_id or f"timm/{model}"
     return _of_hub(name, repository, None, recipe.mean, recipe.std)
 

@@ -70,7 +70,8 @@ def sample_moments(reader: PixelReader) -> Moments | None:
 
 def _pooled(reader: PixelReader, spots: int) -> Moments | None:
     pooled: Moments | None = None
-    for window in filter(reader.may_hold_data, _spots(*reader.geobox.shape, spots)):
+    height, width = reader.geobox.shape
+    for window in filter(reader.may_hold_data, _spots(height, width, spots)):
         pixels, _ = reader.read_salvaged(window)
         values = pixels.values[:, pixels.valid.all(axis=0)]
         if values.shape[1]:

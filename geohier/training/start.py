@@ -60,7 +60,9 @@ def find_start(config: TrainConfig, *, allow_download: bool = False) -> Start:
         assert known is not None
         path = find(known, allow_download=allow_download)
     weights = read_weights(path, wanted.sha256)
-    bands = SourceBands(names=wanted.bands) if wanted.bands else known and known.bands
+    bands = None if known is None else known.bands
+    if wanted.bands:
+        bands = SourceBands(names=wanted.bands)
     if bands is not None:
         weights = replace(weights, bands=bands)
     pinned = wanted.model_copy(update={"sha256": weights.sha256})
