@@ -81,6 +81,8 @@ class DataConfig(Section):
     """How the labels are to be understood."""
     exclude: tuple[str, ...] = ()
     """Ids of scenes that are left out of everything."""
+    allow_overlap: bool = False
+    """Whether ground that is labelled in train may be labelled in val too, in whatever image."""
     classes: Annotated[
         tuple[ClassConfig, ...], BeforeValidator(read_classes, json_schema_input_type=ClassesInput)
     ] = Field(min_length=2, max_length=255)

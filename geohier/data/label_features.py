@@ -91,10 +91,15 @@ def read_label_features(path: Path, grid: GeoBox, rules: LabelRules) -> LabelFea
     )
     frame = frame[known]
     values = _values(frame, path, rules)
-    shapes, mended = _in_pixels(frame, path, grid, rules)
+    shapes, mended, tiny = _in_pixels(frame, path, grid, rules)
     _check_place(shapes, path, grid)
     if mended:
         notes.append(f"{shown(path)}: {mended} polygons cross themselves: mended")
+    if tiny:
+        notes.append(
+            f"{shown(path)}: {tiny} polygons are smaller than a pixel: each labels the one that it "
+            "is in"
+        )
     outside = _outside(rules)
     ground = "unlabelled" if np.isnan(outside) else str(rules.outside)
     notes.append(f"{shown(path)}: {len(frame)} features; the ground outside them is {ground}")
@@ -167,8 +172,8 @@ def _in_pixels(
     path: Path,
     grid: GeoBox,
     rules: LabelRules,
-) -> tuple[NDArray[np.object_], int]:
-    """Return the features as shapes in pixels of the grid, and how many had to be mended."""
+) -> tuple[NDArray[np.object_], int, int]:
+    """Return features as shapes in pixels of the grid; how many were mended, how many are tiny."""
     to_pixels = ~grid.transform
     placed = shapely.transform(
         frame.geometry.to_numpy(), lambda xy: np.column_stack(to_pixels @ xy.T)
@@ -178,9 +183,11 @@ def _in_pixels(
     points = np.isin(shapely.get_type_id(placed), POINTS)
     if points.any():
         placed[points] = _discs(placed[points], path, grid, rules.point_radius_m)
-    small = ~points & (shapely.area(placed) < SMALL_PX)
+    areas = shapely.area(placed)
+    small = ~points & (areas < SMALL_PX)
+    tiny = int((~points & (areas < 1)).sum())
     placed[small] = _with_their_pixel(placed[small])
-    return placed, int(broken.sum())
+    return placed, int(broken.sum()), tiny
 
 
 def _discs(

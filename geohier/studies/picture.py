@@ -94,11 +94,11 @@ def draw_result(
             true = sample_classes(labels.read, full, shape)
             panels.append(_classes("truth", true, legend, "unlabelled"))
             panels.append(_errors(found, true, legend))
-    return _save(_figure(panels, grid, title), target)
+    return save_figure(_figure(panels, grid, title), target)
 
 
 def _classes(title: str, numbers: NDArray[np.int32], legend: Legend, nothing: str) -> Panel:
-    colors = np.array([_rgb(one.color) for one in legend.classes] + [_rgb(NOTHING)])
+    colors = np.array([rgb_of(one.color) for one in legend.classes] + [rgb_of(NOTHING)])
     present = [
         (one.color, one.name) for at, one in enumerate(legend.classes) if (numbers == at).any()
     ]
@@ -110,8 +110,8 @@ def _classes(title: str, numbers: NDArray[np.int32], legend: Legend, nothing: st
 def _errors(found: NDArray[np.int32], true: NDArray[np.int32], legend: Legend) -> Panel:
     """Colour what is wrong; of two classes, what was missed and what was too much."""
     known = (found != UNLABELLED) & (true != UNLABELLED)
-    colors = np.broadcast_to(_rgb(NOTHING), (*found.shape, 3)).copy()
-    colors[known] = _rgb(RIGHT)
+    colors = np.broadcast_to(rgb_of(NOTHING), (*found.shape, 3)).copy()
+    colors[known] = rgb_of(RIGHT)
     meanings = [(RIGHT, "right")]
     if len(legend.classes) == 2:
         name = legend.classes[1].name
@@ -122,7 +122,7 @@ def _errors(found: NDArray[np.int32], true: NDArray[np.int32], legend: Legend) -
     else:
         kinds = [(WRONG, "wrong", known & (found != true))]
     for color, meaning, where in kinds:
-        colors[where] = _rgb(color)
+        colors[where] = rgb_of(color)
         meanings.append((color, meaning))
     share = (known & (found != true)).sum() / max(known.sum(), 1)
     return Panel(title=f"errors ({share:.1%})", colors=colors, meanings=tuple(meanings))
@@ -138,7 +138,7 @@ def _figure(panels: Sequence[Panel], grid: GeoBox, title: str) -> "Figure":
         figure.suptitle(title, fontsize=11)
     for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         _draw(axes, panel, grid)
-    _draw_scale(figure.axes[0], grid)
+    draw_scale(figure.axes[0], grid)
     return figure
 
 
@@ -166,7 +166,7 @@ def _draw(axes: "Axes", panel: Panel, grid: GeoBox) -> None:
         )
 
 
-def _draw_scale(axes: "Axes", grid: GeoBox) -> None:
+def draw_scale(axes: "Axes", grid: GeoBox) -> None:
     """Draw a bar of a round length below the first panel."""
     pixel = pixel_size_m(grid)
     if pixel is None:
@@ -206,12 +206,18 @@ def round_length(longest: float) -> float:
     return max(step * power for step in (1.0, 2.0, 5.0) if step * power <= longest * (1 + 1e-9))
 
 
-def _rgb(color: str) -> tuple[float, float, float]:
+def rgb_of(color: str) -> tuple[float, float, float]:
+    """Return `#rrggbb` as shares from 0 to 1."""
     red, green, blue = (int(color[at : at + 2], 16) / 255 for at in (1, 3, 5))
     return red, green, blue
 
 
-def _save(figure: "Figure", target: Path) -> Path:
+def save_figure(figure: "Figure", target: Path) -> Path:
+    """Write a figure as PNG, whose folder is made.
+
+    Raises:
+        ResourceError: it cannot be written.
+    """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(target, dpi=DPI, format="png", metadata={"Software": None})

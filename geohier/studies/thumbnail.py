@@ -68,7 +68,7 @@ def read_colors(path: Path, shape: Shape) -> NDArray[np.float64]:
     with open_dataset(path) as dataset, raster_io(path):
         bands, _ = band_table(path, dataset, None, None)
         names = [canonical(band.name or "") for band in bands]
-        chosen = _rgb(names)
+        chosen = rgb_bands(names)
         values = dataset.read(
             [at + 1 for at in chosen],
             out_shape=(len(chosen), *shape),
@@ -77,7 +77,7 @@ def read_colors(path: Path, shape: Shape) -> NDArray[np.float64]:
         nodata = [bands[at].nodata for at in chosen]
     values[[values[at] == nodata[at] for at in range(len(chosen))]] = np.nan
     valid = np.isfinite(values).all(axis=0)
-    colors = np.stack([_stretched(band, valid) for band in values], axis=-1)
+    colors = np.stack([stretched(band, valid) for band in values], axis=-1)
     return np.dstack([np.broadcast_to(colors, (*shape, 3)), valid])
 
 
@@ -85,13 +85,15 @@ def _middles(full: int, small: int) -> NDArray[np.int64]:
     return ((np.arange(small) + 0.5) * full / small).astype(np.int64)
 
 
-def _rgb(names: list[str]) -> list[int]:
+def rgb_bands(names: list[str]) -> list[int]:
+    """Return the bands to show, of canonical names: by name, the first three, or the first."""
     if {"red", "green", "blue"} <= set(names):
         return [names.index(color) for color in ("red", "green", "blue")]
     return [0, 1, 2] if len(names) >= 3 else [0]
 
 
-def _stretched(band: NDArray[np.float64], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
+def stretched(band: NDArray[np.float64], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return a band between its 2nd and 98th percentile, as shares from 0 to 1."""
     if not valid.any():
         return np.zeros(band.shape)
     low, high = np.percentile(band[valid], [2, 98])

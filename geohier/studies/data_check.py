@@ -1,0 +1,309 @@
+"""What a config's labelled scenes hold, and what is wrong with them, before anything is trained."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from geohier.config.schema import TrainConfig
+from geohier.data.catalog import LabelledScene, Split, read_catalog
+from geohier.data.label_rules import LabelRules
+from geohier.data.labelled import LabelledPixels
+from geohier.data.labels import LabelTable
+from geohier.data.leakage import Nearness, nearnesses
+from geohier.data.prepare import scene_step
+from geohier.data.scene_bands import choose_bands, find_bands
+from geohier.errors import InputError
+from geohier.geo.levels import LevelLadder
+from geohier.studies.data_findings import Evidence, Finding, find
+from geohier.studies.object_sizes import SizeTable
+from geohier.studies.scale_advice import ScaleAdvice, advise, nominal_strides, share_by_level
+from geohier.studies.scene_survey import SceneSurvey, survey_scene
+
+SAMPLE_PX = 2**20
+"""Pixels per split from which means and percentiles are computed."""
+
+SPLITS: tuple[Split, ...] = ("train", "val")
+PERCENTILES = (10, 50, 90)
+
+type OnPixels = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BandStatistics:
+    """Values of one band in one split, in file units; low and high are exact, the rest sampled."""
+
+    name: str
+    dtype: str
+    mean: float
+    std: float
+    percentiles: tuple[float, float, float]
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitReport:
+    """What the scenes of one split hold together.
+
+    Args:
+        scenes: number of scenes.
+        labelled_scenes: those with a labelled pixel.
+        pixels: pixels that belong to the split.
+        valid: those that are valid in all bands.
+        class_px: labelled pixels of each class, by its name.
+        bands: statistics of each band; empty without a valid pixel.
+    """
+
+    scenes: int
+    labelled_scenes: int
+    pixels: int
+    valid: int
+    class_px: dict[str, int]
+    bands: tuple[BandStatistics, ...]
+
+    @property
+    def labelled(self) -> int:
+        """Labelled pixels."""
+        return sum(self.class_px.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectReport:
+    """How large the objects of one class are, all splits together.
+
+    Args:
+        count: connected areas of the class.
+        one_pixel: those of a single pixel of their scene.
+        diameters_m: 10th, 50th and 90th percentile of the equivalent diameter on the ground; None
+            where a scene has no CRS.
+        diameters_px: the same in pixels at data.gsd_m, or the scenes' own.
+        width_px: mean length of the runs of pixels of the class, in such pixels.
+        level_shares: share of the class's area in objects that each level of the config's network
+            sees best, finest first.
+    """
+
+    count: int
+    one_pixel: int
+    diameters_m: tuple[float, ...] | None
+    diameters_px: tuple[float, ...]
+    width_px: float
+    level_shares: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataReport:
+    """What `check_data` found.
+
+    Args:
+        splits: by their name, those that have scenes.
+        objects: by class, those that are there.
+        gsd_m: GSD at which sizes in pixels are given: data.gsd_m, or the scenes' median.
+        strides: levels of the config's network, in pixels at that GSD.
+        advice: what would suit the objects.
+        nearnesses: scenes of two splits whose labels overlap, are close, or share an image.
+        findings: what a user should know, errors first.
+        views: scenes that can be drawn, each with what was found in it.
+    """
+
+    splits: dict[Split, SplitReport]
+    objects: dict[str, ObjectReport]
+    gsd_m: float | None
+    strides: tuple[int, ...]
+    advice: ScaleAdvice | None
+    nearnesses: tuple[Nearness, ...]
+    findings: tuple[Finding, ...]
+    views: tuple[tuple[LabelledPixels, SceneSurvey], ...]
+
+    @property
+    def exit_code(self) -> int:
+        """The code of the command line: 0, or that of data that cannot be used."""
+        return InputError.exit_code if any(one.is_error for one in self.findings) else 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values; errors and notes apart."""
+        lines = {
+            kind: [one.text for one in self.findings if one.is_error == is_error]
+            for kind, is_error in (("errors", True), ("notes", False))
+        }
+        return {
+            "splits": {name: asdict(one) for name, one in self.splits.items()},
+            "objects": {name: asdict(one) for name, one in self.objects.items()},
+            "gsd_m": self.gsd_m,
+            "strides_px": self.strides,
+            "advice": None if self.advice is None else asdict(self.advice),
+            "nearnesses": [asdict(one) for one in self.nearnesses],
+            **lines,
+        }
+
+
+def check_data(
+    config: TrainConfig,
+    *,
+    buffer_m: float = 0.0,
+    allow_overlap: bool = False,
+    on_pixels: OnPixels = lambda done, total: None,
+) -> DataReport:
+    """Look at all labelled scenes of a config and say what they hold and what is wrong.
+
+    Each scene is read once, strip by strip, and a second time where its labels must be compared
+    with those of another split.
+
+    Args:
+        config: what would be trained with.
+        buffer_m: labels of two splits that are closer than this, in metres, are a leak too.
+        allow_overlap: tell of leaks, but take them for no error.
+        on_pixels: told how many pixels are done, and how many there are.
+
+    Raises:
+        InputError: there are no scenes, or the first one cannot be used.
+        ConfigError: config and labels do not fit each other.
+    """
+    evidence = _gather(config, on_pixels)
+    scenes = [one for one, _ in evidence.surveyed]
+    near = nearnesses(
+        *([one for one in scenes if one.scene.split == split] for split in SPLITS),
+        within_m=max(buffer_m, evidence.chip_m or 0.0),
+    )
+    findings = find(evidence, near, buffer_m=buffer_m, allow_overlap=allow_overlap)
+    strides = nominal_strides(
+        config.model.decoder, config.model.encoder_depth, config.model.downsample
+    )
+    sizes = _sizes(evidence)
+    return DataReport(
+        splits={split: _split(evidence, split) for split in SPLITS if evidence.of(split)},
+        objects=_objects(evidence, sizes, LevelLadder(strides=strides)),
+        gsd_m=evidence.gsd_m,
+        strides=strides,
+        advice=advise(sizes, config.model),
+        nearnesses=tuple(near),
+        findings=findings,
+        views=evidence.surveyed,
+    )
+
+
+def _gather(config: TrainConfig, on_pixels: OnPixels) -> Evidence:
+    """Open and read all scenes; those that cannot be used are kept with the reason."""
+    catalog = read_catalog(config.data)
+    table = LabelTable(config.data.classes, config.data.ignore)
+    names, declared = choose_bands(catalog.train[0], config.data.bands)
+    rules = LabelRules.of(config.data)
+    opened: list[tuple[LabelledPixels, Counter[float], tuple[float, float]]] = []
+    failures: list[tuple[LabelledScene, str]] = []
+    for scene in catalog.scenes:
+        try:
+            one = LabelledPixels(scene, find_bands(scene, names), table, rules)
+            opened.append((one, one.label_values(), scene_step(one, config.data.gsd_m)))
+        except InputError as error:
+            failures.append((scene, str(error)))
+    surveyed, broken = _survey([one for one, _, _ in opened], config, on_pixels)
+    kept = {id(one) for one, _ in surveyed}
+    return Evidence(
+        config=config,
+        catalog=catalog,
+        names=names,
+        declared=declared,
+        table=table,
+        surveyed=surveyed,
+        values=tuple(values for one, values, _ in opened if id(one) in kept),
+        steps=tuple(step for one, _, step in opened if id(one) in kept),
+        failures=tuple(failures + broken),
+    )
+
+
+def _survey(
+    scenes: Sequence[LabelledPixels], config: TrainConfig, on_pixels: OnPixels
+) -> tuple[tuple[tuple[LabelledPixels, SceneSurvey], ...], list[tuple[LabelledScene, str]]]:
+    areas = [one.shape[0] * one.shape[1] for one in scenes]
+    done, total = 0, max(1, sum(areas))
+    share = min(1.0, SAMPLE_PX * len(SPLITS) / total)
+    found, broken = [], []
+    on_pixels(0, total)
+    for at, (one, area) in enumerate(zip(scenes, areas, strict=True)):
+        read = Counter[str]()
+
+        def tell(count: int, read: Counter[str] = read, before: int = done) -> None:
+            read["px"] += count
+            on_pixels(before + read["px"], total)
+
+        try:
+            with closing(one):
+                classes = len(config.data.classes)
+                survey = survey_scene(one, classes, sampled=share, seed=at, on_pixels=tell)
+            found.append((one, survey))
+        except InputError as error:
+            broken.append((one.scene, str(error)))
+        done += area
+    return tuple(found), broken
+
+
+def _split(evidence: Evidence, split: Split) -> SplitReport:
+    surveys = [survey for _, survey in evidence.of(split)]
+    class_px = sum(survey.class_px for survey in surveys)
+    names = [one.name for one in evidence.config.data.classes]
+    return SplitReport(
+        scenes=len(surveys),
+        labelled_scenes=sum(survey.labelled > 0 for survey in surveys),
+        pixels=sum(survey.pixels for survey in surveys),
+        valid=sum(survey.valid for survey in surveys),
+        class_px=dict(zip(names, np.asarray(class_px).tolist(), strict=True)),
+        bands=tuple(_bands(evidence, surveys)),
+    )
+
+
+def _bands(evidence: Evidence, surveys: Sequence[SceneSurvey]) -> Iterator[BandStatistics]:
+    sample = np.concatenate([survey.sample for survey in surveys], axis=1)
+    if sample.shape[1] == 0:
+        return
+    for at, (name, declared) in enumerate(zip(evidence.names, evidence.declared, strict=True)):
+        values = sample[at].astype(np.float64)
+        low, middle, high = np.percentile(values, (2, 50, 98)).tolist()
+        yield BandStatistics(
+            name=name,
+            dtype=declared.dtype,
+            mean=float(values.mean()),
+            std=float(values.std()),
+            percentiles=(low, middle, high),
+            low=min(float(survey.low[at]) for survey in surveys),
+            high=max(float(survey.high[at]) for survey in surveys),
+        )
+
+
+def _sizes(evidence: Evidence, *, metres: bool = False) -> dict[str, SizeTable]:
+    """Return the objects of each class, in pixels at data.gsd_m or in metres."""
+    found = {}
+    for at, one in enumerate(evidence.config.data.classes):
+        areas: Counter[float] = Counter()
+        runs = 0.0
+        for (_, survey), step in zip(evidence.surveyed, evidence.steps, strict=True):
+            unit = 1 / (step[0] * step[1])
+            if metres:
+                unit = (survey.gsd_m or np.nan) ** 2
+            for size, count in survey.sizes_px[at].items():
+                areas[size * unit] += count
+            runs += float(survey.runs[at]) * unit**0.5
+        whole = sum(area * count for area, count in areas.items())
+        found[one.name] = SizeTable.of(areas, width=2 * whole / max(runs, 1e-9))
+    return found
+
+
+def _objects(
+    evidence: Evidence, sizes: dict[str, SizeTable], ladder: LevelLadder
+) -> dict[str, ObjectReport]:
+    placed = all(survey.gsd_m is not None for _, survey in evidence.surveyed)
+    metres = _sizes(evidence, metres=True) if placed else {}
+    return {
+        name: ObjectReport(
+            count=table.count,
+            one_pixel=sum(survey.sizes_px[at][1] for _, survey in evidence.surveyed),
+            diameters_m=metres[name].percentiles(*PERCENTILES) if placed else None,
+            diameters_px=table.percentiles(*PERCENTILES),
+            width_px=table.width,
+            level_shares=share_by_level(table, ladder),
+        )
+        for at, (name, table) in enumerate(sizes.items())
+        if table.count
+    }
