@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from geohier.cli.errors import reports_errors, say
-from geohier.errors import ModelError
+from geohier.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
     from geohier.studies.inspect_model import ModelReport
@@ -30,21 +30,28 @@ def inspect(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Describe a scene as geohier reads it, or a model and whether its files are whole.
+    """Describe a scene as geohier reads it, or a model and whether `geohier predict` takes it.
 
     Of a scene, the values and the share of valid pixels come from a small sample.
     """
     from geohier.models.manifest import is_model
-    from geohier.studies.inspect_model import describe_model
 
     if is_model(path):
+        from geohier.studies.inspect_model import describe_model, why_refused
+
+        if nodata is not None:
+            raise ConfigError(f"{path} is a model: --nodata is for rasters")
         model = describe_model(path)
-        _print(model.to_json() if as_json else _model_lines(path, model))
+        refused = why_refused(path)
+        lines = _model_lines(path, model, takes=refused is None)
+        _print(model.to_json() | {"refused": refused} if as_json else lines)
         if model.damaged:
             raise ModelError(
                 f"{path}: {' '.join(model.damaged)} damaged, changed or missing (SHA-256): copy "
                 "the model again"
             )
+        if refused is not None:
+            raise ModelError(refused)
         return
     from geohier.studies.inspect_scene import describe_scene
 
@@ -105,13 +112,14 @@ def _band_rows(scene: "SceneReport") -> Iterator[tuple[str, ...]]:
         )
 
 
-def _model_lines(path: Path, model: "ModelReport") -> Iterator[str]:
+def _model_lines(path: Path, model: "ModelReport", *, takes: bool) -> Iterator[str]:
     card = model.card
     name = model.item.get("id", "model")
     yield f"{path}: {name}, {len(card.bands)} bands to {len(card.classes)} classes"
     yield f"classes      {', '.join(f'{at} {one.name}' for at, one in enumerate(card.classes))}"
     damaged = " ".join(model.damaged)
     yield f"files        {f'damaged: {damaged}' if damaged else 'whole (SHA-256)'}"
+    yield f"predict      {'takes it' if takes else 'refuses it'}"
     if card.gsd_m is not None:
         yield f"trained at   {_range(*card.gsd_m)} m per pixel, chips of {card.tile_size_px} px"
     margins = ", ".join(

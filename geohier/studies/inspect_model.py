@@ -1,9 +1,10 @@
-"""What a model directory says about its model, and whether its files are whole. Needs no torch."""
+"""What a model directory says about its model, and whether `predict` would take it."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from geohier.errors import ModelError
 from geohier.geo.levels import LevelLadder
 from geohier.models.card import ModelCard
 from geohier.models.manifest import card_in, damaged_files, read_item
@@ -55,7 +56,7 @@ class ModelReport:
 
 
 def describe_model(folder: Path) -> ModelReport:
-    """Read the card of a model directory and check the SHA-256 of each of its files.
+    """Read the card of a model directory and check the SHA-256 of each file, without torch.
 
     Raises:
         ModelError: the card cannot be read.
@@ -63,6 +64,17 @@ def describe_model(folder: Path) -> ModelReport:
     item = read_item(folder)
     card = card_in(folder, item)
     return ModelReport(card=card, item=item, levels=_levels(card), damaged=damaged_files(folder))
+
+
+def why_refused(folder: Path) -> str | None:
+    """Return why `predict` would refuse a model, None if it takes it: the model is loaded."""
+    from geohier.models.directory import load_model  # brings torch: seconds
+
+    try:
+        load_model(folder)
+    except ModelError as error:
+        return str(error)
+    return None
 
 
 def _levels(card: ModelCard) -> tuple[Level, ...]:

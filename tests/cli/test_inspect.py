@@ -17,10 +17,12 @@ from typer.testing import CliRunner
 
 from geohier.cli.inspect import inspect
 from geohier.config.schema import TrainConfig
+from geohier.errors import ModelError
 from geohier.geo.bands import Band, BandSet
 from geohier.models.card import ClassLabel, ModelCard
-from geohier.models.directory import save_model
+from geohier.models.directory import load_model, save_model
 from geohier.models.segmentation import build_segmenter
+from geohier.raster.durable import sha256_of
 
 Write = Callable[..., Path]
 
@@ -188,6 +190,7 @@ def test_a_model_is_described_with_the_objects_that_its_levels_see(model: Path) 
     assert (code, err) == (0, "")
     lines = [" ".join(line.split()) for line in out.splitlines()]
     assert "files whole (SHA-256)" in lines
+    assert "predict takes it" in lines
     assert "red uint8 100.5 20 - - 1 0 -" in lines
     assert "0 4 px 2 m below 32 m" in lines
     assert "1 8 px 4 m 32-64 m" in lines
@@ -213,3 +216,38 @@ def test_a_model_whose_card_makes_no_sense_is_refused(model: Path, card: bytes) 
     (model / "card.json").write_bytes(card)
     code, out, err = run(model)
     assert (code, out, len(err.splitlines())) == (4, "", 1)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (("encoder: test_resnet", "encoder: resnet999"), "has an encoder named 'resnet999'"),
+        (("pyramid_channels: 16", "pyramid_channels: 32"), "it belongs to another config"),
+        (("pyramid_channels: 16", "pyramid_channels: few"), "give a whole number"),
+    ],
+)
+def test_a_model_that_predict_would_refuse_is_said_to_be_so(
+    spoil: tuple[str, str], says: str, model: Path
+) -> None:
+    """Its files are whole: whoever made it wrote them so."""
+    config = model / "config.yaml"
+    text = config.read_text()
+    assert spoil[0] in text
+    before = sha256_of(config)
+    config.write_text(text.replace(*spoil))
+    sums = model / "SHA256SUMS"
+    sums.write_text(sums.read_text().replace(before, sha256_of(config)))
+
+    code, out, err = run(model)
+    assert (code, len(err.splitlines())) == (4, 1)
+    assert "predict      refuses it" in out.splitlines()
+    assert says in err
+    assert says in json.loads(run(model, "--json")[1])["refused"]
+    with pytest.raises(ModelError) as refused:
+        load_model(model)
+    assert err == f"geohier: {refused.value}\n"
+
+
+def test_options_for_rasters_are_refused_for_a_model(model: Path) -> None:
+    said = f"geohier: {model} is a model: --nodata is for rasters\n"
+    assert run(model, "--nodata", 3) == (2, "", said)
