@@ -97,7 +97,7 @@ def _said(finding: ErrorDetails, trail: tuple[int | str, ...]) -> str:
 
 def in_words(finding: ErrorDetails) -> str:
     """Return what is wrong with a value in the words of those who write configs."""
-    kind, found = finding["type"], f"found {json.dumps(finding['input'], default=str):.60}"
+    kind, found = finding["type"], f"found {_as_json(finding['input']):.60}"
     match kind:
         case "missing":
             return "is missing: it has no default"
@@ -113,6 +113,10 @@ def in_words(finding: ErrorDetails) -> str:
             return f"{WANTED[kind].format_map(finding.get('ctx', {}))}, {found}"
         case _:
             return f"{finding['msg'][0].lower()}{finding['msg'][1:]}, {found}"
+
+
+def _as_json(value: object) -> str:
+    return json.dumps(value, default=str, skipkeys=True)  # YAML has dates, as keys too
 
 
 def _keys(trail: tuple[int | str, ...]) -> list[str]:

@@ -11,6 +11,9 @@ LARGEST_BYTES = 1_000_000
 """A config is written by hand: what is larger is something else."""
 
 
+_KINDS = {str: "text", list: "a list", bool: "yes or no", int: "a number", float: "a number"}
+
+
 class _PlainLoader(yaml.SafeLoader):
     """SafeLoader that also refuses aliases, tags and keys that stand twice."""
 
@@ -59,7 +62,8 @@ def read_document(path: Path) -> dict[str, object]:
     if found is None:
         return {}
     if not isinstance(found, dict):
-        raise ConfigError(f"{path}: holds a {type(found).__name__}: give keys and values")
+        kind = _KINDS.get(type(found), "a value")
+        raise ConfigError(f"{path}: holds {kind}: give keys and values")
     return found
 
 

@@ -50,8 +50,12 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:
     for file, values in _family(path):
         layers.lay(values, str(file))
     data_root = os.environ.get("GEOHIER_DATA")
+    given: set[str] = set()
     for override in overrides:
         key, value = split_override(override)
+        if key in given:
+            raise ConfigError(f"--set {key} is given twice: give it once")
+        given.add(key)
         if key == "data_root":
             data_root = str(value)
         else:

@@ -98,6 +98,9 @@ MISTAKES = [
     ("data: {train: [{image: 3, mask: b}]}", "data.train.0.image: give a path, found 3"),
     ("augment: {flips: maybe}", 'augment.flips: give true or false, found "maybe"'),
     ("model: {dropout: 2}", "model.dropout: give a number below 1, found 2"),
+    ("weights: {sha256: abc}", "weights.sha256: give a SHA-256 of 64 hexadecimal digits"),
+    ("chips: {? 2024-01-01 : 3}", "chips.2024-01-01: unknown key"),
+    ("data: {train: [{image: {? 2024-01-01 : 3}, mask: b}]}", "train.0.image: give a path, found"),
     ("model: {decoder: pan}", "model.decoder: give 'fpn' or 'unet', found \"pan\""),
     ("chips: {per_epoch: 3, megapixels_per_epoch: 4}", "chips: per_epoch and megapixels_per_epoch"),
     ("training: {learning_rate: .inf}", "training.learning_rate: give a finite number, found"),
@@ -165,6 +168,12 @@ def test_parents_in_a_circle_are_refused(write_config: WriteConfig) -> None:
         load_config(write_config("extends: base.yaml\n"))
 
 
+def test_an_override_given_twice_is_refused(write_config: WriteConfig) -> None:
+    twice = ["chips.size_px=64", "model.dropout=0", "chips.size_px=96"]
+    with pytest.raises(ConfigError, match=r"^--set chips.size_px is given twice: give it once$"):
+        load_config(write_config(CLASSES), twice)
+
+
 @pytest.mark.parametrize("override", ["chips", "=3", "chips..a=3", "chips.=3"])
 def test_an_override_without_key_or_value_is_refused(
     write_config: WriteConfig, override: str
@@ -178,7 +187,7 @@ def test_an_override_without_key_or_value_is_refused(
     [
         (b"a" * 1_000_001, "is larger than"),
         (b"\xff\xfe\x00", "is no UTF-8 text"),
-        (b"just text", "holds a str"),
+        (b"just text", "holds text: give keys and values"),
         (b"", "data: is missing|data.classes: is missing"),
     ],
 )
