@@ -1,6 +1,7 @@
 """How commands end: errors in one line with their exit code, interruptions that can go on."""
 
 import functools
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -90,7 +91,14 @@ def stop_on_sigterm() -> None:
 
 def say_error(error: GeohierError, about: str = "") -> None:
     """Print an error in one line; `about` names the scene, where there are several."""
-    say(f"geohier: {about}{': ' if about else ''}{' '.join(str(error).split())}")
+    text = one_line(error)
+    named = not about or re.search(rf"(^|/){re.escape(about)}[.: ]", text) is not None
+    say(f"geohier: {text}" if named else f"geohier: {about}: {text}")
+
+
+def one_line(error: GeohierError, about: str = "") -> str:
+    """Return an error in one line, without the name of the scene that stands before it anyway."""
+    return " ".join(str(error).split()).removeprefix(f"{about}: ")
 
 
 def say(line: str) -> None:

@@ -22,7 +22,7 @@ UNLABELLED_VALUE = 255
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Said:
+class _LabelOptions:
     """What was typed about labels on disk."""
 
     classes: str | None
@@ -35,6 +35,8 @@ class _Said:
     def rules(self) -> "LabelRules":
         from geohier.studies.legend import LabelRules, parse_classes
 
+        if self.areas and self.attribute and not self.outside:
+            raise ConfigError("--areas says where --outside holds, which is missing")
         return LabelRules(
             classes=parse_classes(self.classes) if self.classes else (),
             ignore=_read_ignore(self.ignore),
@@ -134,7 +136,7 @@ def evaluate(
         if images is not None and picture is None:
             raise ConfigError("--images is for --picture FOLDER, which is missing")
         _refuse("a model", split=split, set=overrides, out=out, **changed(flags))
-        said = _Said(
+        said = _LabelOptions(
             classes=classes,
             ignore=ignore,
             attribute=attribute,
@@ -189,7 +191,7 @@ def _evaluate_model(
 def _evaluate_files(
     predictions: list[Path],
     labels: Path | None,
-    said: _Said,
+    said: _LabelOptions,
     *,
     picture: Path | None,
     images: Path | None,

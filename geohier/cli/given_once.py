@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Any
 
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperOption
 
 
 class GivenOnce(TyperCommand):
@@ -13,7 +13,7 @@ class GivenOnce(TyperCommand):
         """Parse what was typed."""
         _, _, given = self.make_parser(ctx).parse_args(args=[*args])
         for option, times in Counter(given).items():
-            single = option.param_type_name == "option" and not option.multiple
-            if times > 1 and single and not option.is_flag:
+            single = isinstance(option, TyperOption) and not (option.multiple or option.is_flag)
+            if times > 1 and single:
                 ctx.fail(f"{max(option.opts, key=len)} is given {times} times: give it once")
         return super().parse_args(ctx, args)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from geohier.cli.errors import reports_errors
+from geohier.cli.errors import one_line, reports_errors
 from geohier.cli.prediction_flags import PredictionFlags, takes_flags
 from geohier.errors import GeohierError
 
@@ -103,7 +103,7 @@ def _as_dict(name: str, plan: "Preview | GeohierError") -> dict[str, object]:
 
 def _text(name: str, plan: "Preview | GeohierError") -> str:
     if isinstance(plan, GeohierError):
-        return f"{'scene':<11} {name}\n{'failed':<11} {' '.join(str(plan).split())}"
+        return f"{'scene':<11} {name}\n{'failed':<11} {one_line(plan, name)}"
     return "\n".join(_lines(plan))
 
 

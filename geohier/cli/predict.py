@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from geohier.cli.errors import reports_errors, say, say_error
+from geohier.cli.errors import one_line, reports_errors, say, say_error
 from geohier.cli.prediction_flags import PredictionFlags, parse_pairs, takes_flags
 from geohier.cli.progress import megapixels_per_second, pixel_progress
 
@@ -133,13 +133,15 @@ def _report_table(outcomes: "Sequence[Outcome]") -> None:
 def _what_happened(outcome: "Outcome") -> str:
     prediction = outcome.prediction
     if prediction is None:
-        return f"failed: {' '.join(str(outcome.error).split())}"
+        assert outcome.error is not None
+        return f"failed: {one_line(outcome.error, outcome.assignment.name)}"
     grid = prediction.plan.grid
     size = f"{grid.height} x {grid.width} px"
     if prediction.up_to_date:
         return f"{size}, up to date"
     rate = megapixels_per_second(grid.height * grid.width, prediction.seconds)
-    text = f"{size} from {len(grid)} tiles in {prediction.seconds:.1f} s ({rate})"
+    tiles = "1 tile" if len(grid) == 1 else f"{len(grid)} tiles"
+    text = f"{size} from {tiles} in {prediction.seconds:.1f} s ({rate})"
     lost = len(prediction.run.failures)
     if prediction.run.is_all_nodata:
         text += "; no pixel got a class"

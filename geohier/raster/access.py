@@ -134,14 +134,15 @@ def open_dataset(path: str | Path, *, allow_remote: bool = False) -> rasterio.Da
 
 
 def _open_remote(path: str | Path) -> rasterio.DatasetReader:
+    name = shown(path)  # with both slashes, whatever a Path made of them
     for driver in REMOTE_DRIVERS[:-1]:
         try:
             with raster_io(path):
-                return _open(str(path), driver)
+                return _open(name, driver)
         except RasterReadError:
             continue
     with raster_io(path):
-        return _open(str(path), REMOTE_DRIVERS[-1])
+        return _open(name, REMOTE_DRIVERS[-1])
 
 
 def _open(name: str, driver: str) -> rasterio.DatasetReader:

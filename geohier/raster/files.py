@@ -105,8 +105,8 @@ def driver_of(path: Path) -> str:
         return "VRT"
     if head.startswith(ZIP):
         raise InputError(
-            f"{shown(path)} is a zip archive: unpack it and give what is inside, or give "
-            f"/vsizip/{shown(path.absolute())}/NAME.tif with --allow-remote"
+            f"{shown(path)} is a zip archive: unpack it and give what is inside; predict also "
+            f"takes /vsizip/{shown(path.absolute())}/NAME.tif with --allow-remote"
         )
     if not drivers:
         raise InputError(f"{shown(path)} is not a raster that geohier reads: give {FORMATS}")

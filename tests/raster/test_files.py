@@ -44,7 +44,7 @@ def test_a_raster_in_an_archive_opens_if_allowed(
         archive.write(scene, "inside.tif")
     with pytest.raises(InputError) as refused:
         open_raster(tmp_path / "scenes.zip")
-    hint = str(refused.value).split("or give ")[1].split(" with")[0]
+    hint = str(refused.value).split("takes ")[1].split(" with")[0]
 
     with open_raster(hint.replace("NAME", "inside"), allow_remote=True) as source:
         pixels = source.select([0]).read(Window(row_off=0, col_off=0, height=3, width=4))
@@ -69,7 +69,7 @@ def test_a_path_into_gdals_file_systems_is_refused_however_it_is_written(
         (b"II*\x00\x08\x00\x00\x00\xff\xff" + bytes(range(256)), "cannot be read"),
         (b"\x89PNG\r\n\x1a\n", "cannot be read"),
         (b"\xff\xd8\xff\xfe\x00\x20<VRTDataset>", "at once"),
-        (b"PK\x03\x04", "zip archive: unpack it .* or give /vsizip//.*scene.tif/NAME.tif with"),
+        (b"PK\x03\x04", "zip archive: unpack it .* takes /vsizip//.*scene.tif/NAME.tif with"),
     ],
 )
 def test_what_is_no_raster_is_refused_in_one_line(

@@ -47,8 +47,21 @@ def test_in_json_a_bad_scene_has_its_code_and_is_named_on_stderr(
     result = predict("--out", tmp_path / "maps", "--json", of=many, code=6)
     assert [row["status"] for row in result.json] == ["failed", "written", "written"]
     assert result.json[0]["exit_code"] == 3
-    assert result.err.startswith(f"geohier: a: {many / 'a.tif'} is not a raster")
+    assert result.err.startswith(f"geohier: {many / 'a.tif'} is not a raster")
     assert len(result.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["predict", "plan"])
+def test_each_scene_is_named_once_in_a_line(
+    command: str, run: Callable, echo: Echo, many: Path, tmp_path: Path
+) -> None:
+    echo.expects(high=3)
+    told = run(command, many, "--model", "echo", "--out", tmp_path / "maps", "--device", "cpu")
+    line = next(line for line in told.out.splitlines() if "--force-scale" in line)
+    assert "failed: uint8 values of band red" in line.replace("failed      ", "failed: ")
+    said = run("predict", many, "-m", "echo", "-o", tmp_path / "maps", "--device", "cpu", "--json")
+    assert [line.count("b: ") for line in said.err.splitlines()] == [0, 1, 0]
+    assert said.err.splitlines()[1].startswith("geohier: b: uint8 values")
 
 
 def test_where_no_scene_works_the_first_one_s_code_is_returned(

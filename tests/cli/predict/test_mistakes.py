@@ -40,6 +40,10 @@ Write = Callable[..., Path]
             "--out is given 2 times: give it once; see geohier predict --help",
         ),
         ("evaluate a.tif --labels a --labels b", "--labels is given 2 times: give it once"),
+        (
+            "evaluate a.tif --labels a --attribute b --areas c",
+            "--areas says where --outside holds, which is missing",
+        ),
         ("evaluate a.tif --labels a --images b", "--images is for --picture FOLDER, which is"),
         ("predict scene.tif -m m -o o --threshold roof", "not of the form KEY=VALUE"),
         ("predict scene.tif -m m -o o --threshold roof=x", "'x' is not a number"),

@@ -152,7 +152,8 @@ def test_a_scene_on_the_network_is_read_only_if_allowed(
         assert predict(of=url, code=3).err == (
             f"geohier: {url} is not a file on this machine: download it first\n"
         )
-        predict("--allow-remote", of=url)
+        predict("--allow-remote", of=url.replace("://", ":/"))
+        assert "up to date" in predict("--allow-remote", of=url).out
         result = predict("--allow-remote", of=f"{address}/other.tif", code=3)
     assert len(result.err.splitlines()) == 1
     np.testing.assert_array_equal(read(tmp_path / "map.tif"), brightest(values()))
