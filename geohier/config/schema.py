@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from geohier.config.classes import ClassConfig, ClassesInput, read_classes
+from geohier.config.fine_tuning import FineTuningConfig
 from geohier.config.objectives import ObjectivesConfig
 from geohier.config.section import Section, Share
 from geohier.config.weights import WeightsConfig
@@ -236,6 +237,8 @@ class TrainConfig(Section):
     """The network."""
     weights: WeightsConfig = WeightsConfig()
     """What it starts from."""
+    fine_tuning: FineTuningConfig = FineTuningConfig()
+    """How gently the encoder is treated that it starts from."""
     chips: ChipsConfig = ChipsConfig()
     """Samples."""
     augment: AugmentConfig = AugmentConfig()

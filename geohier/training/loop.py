@@ -21,6 +21,7 @@ from geohier.training.checkpoint import LAST, KeepBestAndLast
 from geohier.training.ema import AveragedWeights
 from geohier.training.loader import batches, plain_worker_errors
 from geohier.training.task import SegmentationTask
+from geohier.training.thawing import Thaw
 
 
 def run_epochs(
@@ -49,7 +50,9 @@ def run_epochs(
     task = SegmentationTask(network, config, loss, len(chips))
     decay = config.training.ema_decay
     averaging = [AveragedWeights(decay)] if decay > 0 else []
-    callbacks = [_NextEpoch(fit), *averaging, *watchers, keep]
+    gently = config.fine_tuning
+    thawing = [Thaw(network, gently)] if gently.frozen_epochs != 0 else []
+    callbacks = [_NextEpoch(fit), *thawing, *averaging, *watchers, keep]
     with _quiet_lightning(), _interruptible(callbacks), plain_worker_errors():
         _trainer(config, callbacks).fit(
             task,

@@ -1,6 +1,7 @@
 """AdamW and its learning rate: a rise to the highest, then a fall along a cosine."""
 
 import math
+from collections.abc import Mapping
 
 from torch import nn
 from torch.optim import AdamW, Optimizer
@@ -9,14 +10,34 @@ from torch.optim.lr_scheduler import LambdaLR
 from geohier.config.schema import TrainingConfig
 
 
-def optimizer(network: nn.Module, config: TrainingConfig) -> AdamW:
-    """Return AdamW that decays weights, but neither biases nor the scales of normalisations."""
+def optimizer(
+    network: nn.Module, config: TrainingConfig, rates: Mapping[nn.Parameter, float] | None = None
+) -> AdamW:
+    """Return AdamW that decays weights, but neither biases nor the scales of normalisations.
+
+    Args:
+        network: what learns.
+        config: highest learning rate and decay.
+        rates: share of that rate for parameters that learn more slowly.
+    """
+    shares = rates or {}
     learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in learned if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in learned if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return AdamW(groups, lr=config.learning_rate, fused=True)
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {(1.0, True): [], (1.0, False): []}
+    for parameter in learned:
+        key = shares.get(parameter, 1.0), parameter.ndim > 1
+        groups.setdefault(key, []).append(parameter)
+    return AdamW(
+        [
+            {
+                "params": parameters,
+                "lr": share * config.learning_rate,
+                "weight_decay": config.weight_decay if decays else 0.0,
+            }
+            for (share, decays), parameters in groups.items()
+        ],
+        lr=config.learning_rate,
+        fused=True,
+    )
 
 
 def schedule(of: Optimizer, config: TrainingConfig, steps_per_epoch: int) -> LambdaLR:

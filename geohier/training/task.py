@@ -18,6 +18,7 @@ from geohier.evaluation.segmentation import class_scores, macro
 from geohier.objectives.segmentation import SegmentationLoss, weigh
 from geohier.training.schedule import optimizer, schedule
 from geohier.training.seeding import seed_epoch
+from geohier.training.thawing import rates
 
 BROKEN_IN_A_ROW = 3
 """Steps in a row without a finite loss after which a run is given up."""
@@ -60,7 +61,8 @@ class SegmentationTask(LightningModule):
         return tuple(self.loss.weights)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        adamw = optimizer(self.network, self.config.training)
+        shares = rates(self.network, self.config.fine_tuning)
+        adamw = optimizer(self.network, self.config.training, shares)
         steps = schedule(adamw, self.config.training, self.steps_per_epoch)
         return [adamw], [steps]
 

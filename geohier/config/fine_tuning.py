@@ -1,0 +1,23 @@
+"""How gently the encoder is treated that a training starts from."""
+
+from typing import Annotated
+
+from pydantic import Field, NonNegativeInt
+
+from geohier.config.section import Section
+
+type RateShare = Annotated[float, Field(gt=0, le=1)]
+
+
+class FineTuningConfig(Section):
+    """How gently the encoder is treated that the training starts from."""
+
+    frozen_epochs: NonNegativeInt | None = 0
+    """Epochs in which the encoder stays as it is, its running statistics included; null: all."""
+    thaw_every: NonNegativeInt = 0
+    """Then one stage after the other is trained too, the coarsest first, a new one every so many
+    epochs; 0: all at once."""
+    encoder_rate: RateShare = 1.0
+    """Learning rate of the encoder, as a share of training.learning_rate."""
+    stage_decay: RateShare = 1.0
+    """Share of the learning rate of a stage that the next finer one has (layer-wise decay)."""
