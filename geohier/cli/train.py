@@ -39,7 +39,11 @@ def train(
     ] = None,
     allow_download: Annotated[
         bool,
-        typer.Option("--allow-download", help="Fetch published weights that are not here yet."),
+        typer.Option(
+            "--allow-download",
+            help="Fetch what is not here yet: published weights, and the files of data.torchgeo, "
+            "which are unpacked in its folder.",
+        ),
     ] = False,
     fast_dev_run: Annotated[
         bool,
@@ -66,10 +70,13 @@ def train(
       geohier train roads.yaml --init runs/buildings/model
     """
     from geohier.config.load import load_config
+    from geohier.data.catalog import fetch_data
     from geohier.training.fit import train as run
     from geohier.training.run_folder import shortened
 
     settings = load_config(config, [*(overrides or []), *_first_weights(init)])
+    if allow_download:
+        fetch_data(settings.data)
     folder = out or Path("runs") / (config.stem + ("-fast" if fast_dev_run else ""))
     model = run(
         shortened(settings) if fast_dev_run else settings,

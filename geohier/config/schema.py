@@ -21,6 +21,7 @@ from geohier.config.classes import ClassConfig, ClassesInput, read_classes
 from geohier.config.fine_tuning import FineTuningConfig
 from geohier.config.objectives import ObjectivesConfig
 from geohier.config.section import Section, Share
+from geohier.config.sources import SplitsConfig, TorchgeoConfig
 from geohier.config.weights import WeightsConfig
 from geohier.geo.bands import NormaliseBy
 
@@ -42,7 +43,8 @@ class LabelsConfig(Section):
     """How the labels on disk are to be understood; masks on their images' grids need none of it."""
 
     column: str = "mask"
-    """Column of split.csv that names the file with the labels: a raster or a vector file."""
+    """Column of split.csv or of the catalogue, asset of STAC items, or key of a torchgeo data set
+    that names the file with the labels: a raster or a vector file. mask also stands for label."""
     attribute: str | None = None
     """Column of vector labels that holds label values or names of classes; null: all features are
     of the second of two classes."""
@@ -75,9 +77,18 @@ class DataConfig(Section):
     """Scenes to train on, as a list of {image, mask}; empty where split.csv or folders say so."""
     val: tuple[ImageMaskPair, ...] = ()
     """Scenes that judge the model and choose nothing, as a list of {image, mask}."""
+    catalog: Path | None = None
+    """File that lists the scenes instead: CSV or GeoPackage with the columns of split.csv, or a
+    STAC catalogue on disk; relative to data.root unless absolute. Paths in it start at its own
+    folder; those of a STAC catalogue may not leave that folder or data.root."""
+    torchgeo: TorchgeoConfig | None = None
+    """Data set that torchgeo knows, such as {dataset: LoveDA}, whose files lie in data.root."""
+    splits: SplitsConfig = SplitsConfig()
+    """How split.csv, a catalogue or a torchgeo data set names train and val."""
     image_columns: tuple[str, ...] = Field(default=("image",), min_length=1)
-    """Columns of split.csv whose rasters together are a scene, such as [image, s1, dem]; the first
-    gives the grid, to which the others are brought."""
+    """Columns of split.csv or of the catalogue, assets of STAC items, or keys of a torchgeo data
+    set whose rasters together are a scene, such as [image, s1, dem]; the first gives the grid, to
+    which the others are brought."""
     labels: LabelsConfig = LabelsConfig()
     """How the labels are to be understood."""
     exclude: tuple[str, ...] = ()
@@ -116,6 +127,13 @@ class DataConfig(Section):
         outside = self.labels.outside
         if outside is not None and outside not in names:
             raise ValueError(f"labels.outside {outside} is no class: they are {' '.join(names)}")
+        return self
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        given = [name for name in ("train", "catalog", "torchgeo") if getattr(self, name)]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} both say which scenes there are: keep one")
         return self
 
     @model_validator(mode="after")

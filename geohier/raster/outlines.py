@@ -1,5 +1,7 @@
 """Vector files: which may be opened, and their features as a table."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,20 +42,60 @@ def read_features(path: str | Path, *, layer: str | None = None) -> Any:  # noqa
     """
     import geopandas
 
-    if not is_vector(path):
-        formats = ", ".join(SIGNATURES.values())
-        raise InputError(
-            f"{shown(path)} is not a vector file that geohier reads: {formats}, GeoJSON"
-        )
-    try:
+    with _vector_io(path):
         frame = geopandas.read_file(local_file(path), layer=layer)
-    except Exception as error:
-        raise InputError(
-            f"{shown(path)} cannot be read as a vector file: {first_cause(error)}"
-        ) from error
     if "geometry" not in frame.columns:
         raise InputError(f"{shown(path)} is a table without geometries: give polygons")
     frame = frame[frame.geometry.notna() & ~frame.geometry.is_empty]
     if frame.crs is None:
         raise InputError(f"{shown(path)} has no CRS: its features cannot be placed")
     return frame
+
+
+def read_attributes(path: str | Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Return the columns of a vector file and, for each feature, their values as text.
+
+    Geometries are left alone, so features may lack them. Of several layers, the one that has
+    geometries is read.
+
+    Raises:
+        UnsafeInputError, InputError: as for `read_features`.
+    """
+    import pyogrio
+
+    with _vector_io(path):
+        layers = pyogrio.list_layers(local_file(path))
+        placed = [str(name) for name, geometry in layers if geometry]
+        chosen = placed or [str(name) for name, _ in layers]
+        if len(chosen) != 1:
+            raise InputError(
+                f"{shown(path)} holds the layers {' '.join(chosen) or '(none)'}: keep one"
+            )
+        frame = pyogrio.read_dataframe(local_file(path), layer=chosen[0], read_geometry=False)
+    columns = [str(name) for name in frame.columns]
+    return columns, [dict(zip(columns, map(_text, row), strict=True)) for row in frame.to_numpy()]
+
+
+def _text(value: Any) -> str:  # noqa: ANN401 - whatever a column holds
+    """Return a cell as text: nothing is empty, and whole numbers have no decimals."""
+    if value is None or value != value:  # NaN, the null of numbers
+        return ""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+@contextmanager
+def _vector_io(path: str | Path) -> Iterator[None]:
+    """Check the format of a vector file, and turn what its reader raises into one line."""
+    if not is_vector(path):
+        formats = ", ".join(SIGNATURES.values())
+        raise InputError(
+            f"{shown(path)} is not a vector file that geohier reads: {formats}, GeoJSON"
+        )
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"{shown(path)} cannot be read as a vector file: {first_cause(error)}"
+        ) from error

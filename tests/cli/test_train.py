@@ -130,3 +130,21 @@ def test_what_is_wrong_is_said_in_one_line_and_leaves_no_folder(
     assert says in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not Path("run").exists()
+
+
+def test_a_data_set_is_fetched_only_when_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torchgeo.datasets.loveda
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(torchgeo.datasets.loveda, "download_and_extract_archive", fail)
+    path = tmp_path / "loveda.yaml"
+    path.write_text("data: {torchgeo: {dataset: LoveDA}, classes: {a: 1, b: 2}}\n")
+    command = ["train", str(path), "--out", str(tmp_path / "run")]
+    left = runner.invoke(app, command)
+    assert (left.exit_code, "--allow-download" in left.stderr) == (3, True)
+    asked = runner.invoke(app, [*command, "--allow-download"])
+    assert (asked.exit_code, "no route to host" in asked.stderr) == (5, True)
