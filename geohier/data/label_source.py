@@ -24,10 +24,8 @@ from geohier.errors import ConfigError, LabelError
 from geohier.geo.window import Window
 from geohier.raster.access import open_dataset, raster_io
 from geohier.raster.files import shown
+from geohier.raster.grid import grid_of, same_grid
 from geohier.raster.outlines import is_vector
-
-SAME_GRID_PX = 0.01
-"""Corners of two grids that differ by less are taken for the same."""
 
 
 class LabelSource(Protocol):
@@ -100,7 +98,7 @@ def _on_grid(
             f"{shown(path)} has {labels.count} bands: labels are one band of class values"
         )
     nodata, notes = _nodata(labels, rules)
-    if _is_same_grid(labels, grid):
+    if _fits(labels, grid):
         if labels.crs is None and grid.crs is not None:
             notes += (f"{shown(path)} has no CRS; its size fits, so pixels were paired one to one",)
         yield RasterLabels(dataset=labels, path=path, nodata=nodata, notes=notes)
@@ -126,7 +124,7 @@ def _on_grid(
 def _share_covered(labels: rasterio.DatasetReader, grid: GeoBox) -> float:
     """Return how much of a grid lies under a raster, from 0 to 1."""
     assert grid.crs is not None
-    outline = GeoBox(labels.shape, labels.transform, labels.crs.to_wkt()).extent.geom
+    outline = grid_of(labels).extent.geom
     onto = Transformer.from_crs(labels.crs.to_wkt(), grid.crs.to_wkt(), always_xy=True)
     footprint = shapely.transform(
         shapely.segmentize(outline, outline.length / 64),  # straight edges bend under a warp
@@ -167,14 +165,8 @@ def _nodata(
     return None, (note,)
 
 
-def _is_same_grid(labels: rasterio.DatasetReader, grid: GeoBox) -> bool:
-    if labels.shape != tuple(grid.shape):
-        return False
+def _fits(labels: rasterio.DatasetReader, grid: GeoBox) -> bool:
+    """Whether labels lie on the grid, or have its size and do not say where they lie."""
     if labels.crs is None:
-        return True
-    if grid.crs is None or labels.crs != rasterio.CRS.from_wkt(grid.crs.to_wkt()):
-        return False
-    onto = ~grid.transform @ labels.transform
-    corners = [(0.0, 0.0), (0.0, grid.height), (grid.width, 0.0), (grid.width, grid.height)]
-    apart = [max(abs(x - a), abs(y - b)) for x, y in corners for a, b in [onto @ (x, y)]]
-    return bool(max(apart) < SAME_GRID_PX)
+        return bool(labels.shape == tuple(grid.shape))
+    return same_grid(grid_of(labels), grid)

@@ -25,13 +25,7 @@ from geohier.inference.tile_choice import choose_grid
 from geohier.models.card import ModelCard
 from geohier.raster.aoi import AreaOfInterest, read_area
 from geohier.raster.cog import check_crs, creation_options
-from geohier.raster.layers import (
-    Layer,
-    confidence_layer,
-    entropy_layer,
-    labels_layer,
-    probabilities_layer,
-)
+from geohier.raster.layers import Layer, layers_of
 from geohier.raster.moments import sample_moments
 from geohier.raster.source import PixelReader, PixelSource
 
@@ -119,7 +113,11 @@ def prepare(source: PixelSource, predictor: Predictor, options: PredictOptions) 
         options=options,
         plan=plan,
         reduction=_reduction(options, card),
-        layers=tuple(_layer(name, card) for name in options.layers),
+        layers=layers_of(
+            options.layers,
+            [label.name for label in card.classes],
+            [label.color for label in card.classes],
+        ),
         area=None if options.aoi is None else read_area(options.aoi, source.geobox),
         notes=(*match.notes, *reader.notes, *gsd_notes, *own_notes, *plan.notes),
     )
@@ -143,16 +141,3 @@ def _reduction(options: PredictOptions, card: ModelCard) -> Reduction:
         layers=options.layers,
         thresholds=options.thresholds_by_index(card),
     )
-
-
-def _layer(name: str, card: ModelCard) -> Layer:
-    names = [label.name for label in card.classes]
-    match name:
-        case "labels":
-            return labels_layer(names, [label.color for label in card.classes])
-        case "confidence":
-            return confidence_layer()
-        case "entropy":
-            return entropy_layer()
-        case _:
-            return probabilities_layer(names)

@@ -112,7 +112,7 @@ def write_cog(
     try:
         with writing(path), rasterio.Env(**GDAL_OPTIONS):
             source.write_text(vrt_of(layer, geobox, parts, tags), encoding="utf-8")
-            rasterio.shutil.copy(source, path, driver="COG", **_options(layer, options))
+            rasterio.shutil.copy(source, path, driver="COG", **_all_options(layer, options))
             sync(path)
             if verify:
                 verify_cog(path, layer, geobox, parts)
@@ -134,7 +134,7 @@ def verify_cog(path: Path, layer: Layer, geobox: GeoBox, parts: Sequence[Part]) 
         _verify_grid(path, layer, geobox)
         with rasterio.open(path) as file:
             for part in parts:
-                if _digest(file, layer, part.window) != part.files[layer.name].pixels:
+                if _digest_of_window(file, layer, part.window) != part.files[layer.name].pixels:
                     raise ResourceError(_blame(path, layer, part))
         _read_overviews(path)
 
@@ -159,7 +159,7 @@ def check_crs(geobox: GeoBox) -> None:
                 )
 
 
-def _options(layer: Layer, given: Mapping[str, str]) -> dict[str, str]:
+def _all_options(layer: Layer, given: Mapping[str, str]) -> dict[str, str]:
     options = {
         "COMPRESS": "DEFLATE",
         "BLOCKSIZE": str(BLOCK_PX),
@@ -187,7 +187,7 @@ def _verify_grid(path: Path, layer: Layer, geobox: GeoBox) -> None:
             )
 
 
-def _digest(file: DatasetReader, layer: Layer, window: Window) -> str:
+def _digest_of_window(file: DatasetReader, layer: Layer, window: Window) -> str:
     """Return the SHA-256 of a window as its `(C, H, W)` array has it, read in small pieces."""
     digest = hashlib.sha256()
     rows = max(1, _READ_BYTES // (window.width * layer.bytes_per_pixel // layer.count))

@@ -41,16 +41,16 @@ def open_result(path: str | Path) -> xr.Dataset:
         InputError: the file is not a result of geohier, or a layer beside it is on another grid.
     """
     target = Path(path)
-    labels = _open(target, masked=False)
+    labels = _open_layer(target, masked=False)
     attrs = dict(labels.attrs)
     if attrs.get(LAYER_TAG) != LABELS:
         raise InputError(f"{target} holds no class labels of geohier: name the labels of a result")
     classes = [entry for entry in json.loads(attrs.pop(CLASSES_TAG)) if not entry.get("nodata")]
-    layers = {LABELS: _flat(labels)}
+    layers = {LABELS: _without_band_axis(labels)}
     for name in CONTINUOUS:
         beside = layer_path(target, name)
         if beside.exists():
-            layers[name] = _beside(beside, name, labels, [entry["name"] for entry in classes])
+            layers[name] = _open_beside(beside, name, labels, [entry["name"] for entry in classes])
     layers[LABELS].attrs = {"_FillValue": attrs.pop("_FillValue"), "long_name": "class"}
     for unwanted in ("scale_factor", "add_offset", "long_name", LAYER_TAG):
         attrs.pop(unwanted, None)
@@ -59,26 +59,30 @@ def open_result(path: str | Path) -> xr.Dataset:
     return xr.Dataset(layers, attrs=attrs)
 
 
-def _beside(path: Path, name: str, labels: xr.DataArray, classes: list[str]) -> xr.DataArray:
-    layer = _open(path, masked=True)
+def _open_beside(path: Path, name: str, labels: xr.DataArray, classes: list[str]) -> xr.DataArray:
+    layer = _open_layer(path, masked=True)
     if not same_grid(_grid(layer), _grid(labels)):
         raise InputError(f"{path} is not on the grid of the labels beside it: remove or rename it")
     layer.attrs = {"long_name": name}
     if name != "probabilities":
-        return _flat(layer)
+        return _without_band_axis(layer)
     return layer.rename(band="class").assign_coords({"class": classes})
 
 
 def _grid(layer: xr.DataArray) -> GeoBox:
     crs = layer.rio.crs
-    return GeoBox(layer.shape[1:], layer.rio.transform(), None if crs is None else crs.to_wkt())
+    return GeoBox(
+        (layer.rio.height, layer.rio.width),
+        layer.rio.transform(),
+        None if crs is None else crs.to_wkt(),
+    )
 
 
-def _flat(layer: xr.DataArray) -> xr.DataArray:
+def _without_band_axis(layer: xr.DataArray) -> xr.DataArray:
     return layer.squeeze("band", drop=True)
 
 
-def _open(path: Path, *, masked: bool) -> xr.DataArray:
+def _open_layer(path: Path, *, masked: bool) -> xr.DataArray:
     options: dict[str, Any] = {"mask_and_scale": masked, "driver": "GTiff"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)

@@ -173,7 +173,7 @@ def band_table(
             value = None
         bands.append(
             SourceBand(
-                name=names[at] if names is not None else _name(dataset, at),
+                name=names[at] if names is not None else _band_name(dataset, at),
                 dtype=dtype,
                 nodata=value,
                 scale=dataset.scales[at],
@@ -186,7 +186,7 @@ def band_table(
     return tuple(bands), tuple(notes)
 
 
-def _name(dataset: rasterio.DatasetReader, at: int) -> str | None:
+def _band_name(dataset: rasterio.DatasetReader, at: int) -> str | None:
     """Return a band's description, unless it only counts, or else its colour."""
     described = (dataset.descriptions[at] or "").strip()
     if described and not _COUNTED.fullmatch(described):

@@ -62,8 +62,8 @@ def offset_on(grid: GeoBox, box: GeoBox, path: Path, grid_path: Path) -> tuple[i
     ]
     if max(drifts) > TOLERANCE_PX:
         raise InputError(
-            f"{shown(path)} has pixels of {_size(box)}, but {shown(grid_path)} of {_size(grid)}: "
-            "bring them to one resolution (gdalwarp -tr)"
+            f"{shown(path)} has pixels of {_pixel_size(box)}, but {shown(grid_path)} of "
+            f"{_pixel_size(grid)}: bring them to one resolution (gdalwarp -tr)"
         )
     if max(abs(row - round(row)), abs(column - round(column))) > TOLERANCE_PX:
         raise InputError(
@@ -80,7 +80,7 @@ def crs_name(box: GeoBox) -> str | None:
     return f"EPSG:{box.crs.epsg}" if box.crs.epsg else str(box.crs.proj.name)
 
 
-def _size(box: GeoBox) -> str:
+def _pixel_size(box: GeoBox) -> str:
     a, b, _, d, e, _ = box.affine[:6]
     turned = f" turned by {b:g}, {d:g}" if b or d else ""
     return f"{a:.10g} x {e:.10g}{turned}"

@@ -111,6 +111,28 @@ def probabilities_layer(names: Sequence[str]) -> Layer:
     return _continuous("probabilities", tuple(names))
 
 
+def layers_of(
+    names: Sequence[str], classes: Sequence[str], colors: Sequence[str | None] | None = None
+) -> tuple[Layer, ...]:
+    """Return the layers of these names (`LABELS` and those in `CONTINUOUS`) for some classes.
+
+    Raises:
+        ConfigError: a colour is not `#rrggbb`, or classes and colours differ in number.
+
+    Example:
+        >>> [layer.count for layer in layers_of(["labels", "probabilities"], ["land", "water"])]
+        [1, 2]
+    """
+    made = (
+        labels_layer(classes, colors),
+        confidence_layer(),
+        entropy_layer(),
+        probabilities_layer(classes),
+    )
+    by_name = {layer.name: layer for layer in made}
+    return tuple(by_name[name] for name in names)
+
+
 def layer_path(target: Path, layer: Layer | str) -> Path:
     """Return where a layer's file lies: labels at `target`, others beside it.
 

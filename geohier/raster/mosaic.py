@@ -117,7 +117,7 @@ class MosaicReader:
         alpha: AlphaRule,
     ) -> None:
         self._sheets = sheets
-        self._bounds = np.array([_bounds(sheet.window) for sheet in sheets])
+        self._bounds = np.array([_edges(sheet.window) for sheet in sheets])
         self._indexes = indexes
         self._valid: ValidRule = valid
         self._alpha: AlphaRule = alpha
@@ -176,7 +176,7 @@ class MosaicReader:
             free = ~merged.valid[place].any(axis=0)
             if free.any():
                 pixels, failed = self._read_sheet(at, sheet, part, read)
-                _fill(merged, pixels, place, free)
+                _put_valid(merged, pixels, place, free)
                 damaged += [block for block in failed if _lies_in(block, part, free)]
         return merged, tuple(damaged)
 
@@ -241,7 +241,7 @@ class MosaicReader:
         return tagged and self._reader(at).uses_alpha
 
 
-def _fill(
+def _put_valid(
     merged: Pixels, pixels: Pixels, at: tuple[slice, slice, slice], free: NDArray[np.bool_]
 ) -> None:
     """Put valid pixels where there are none yet."""
@@ -259,7 +259,7 @@ def _lies_in(block: Window, part: Window, free: NDArray[np.bool_]) -> bool:
     return shared is not None and bool(free[within(shared, part)[1:]].any())
 
 
-def _bounds(window: Window) -> tuple[int, int, int, int]:
+def _edges(window: Window) -> tuple[int, int, int, int]:
     return window.row_off, window.row_stop, window.col_off, window.col_stop
 
 
@@ -284,8 +284,8 @@ def _check_bands(source: RasterSource, first: RasterSource) -> None:
     mine, theirs = _comparable(source), _comparable(first)
     if mine != theirs:
         raise InputError(
-            f"{shown(source.files[0])} has bands {_listed(source)}, but "
-            f"{shown(first.files[0])} has {_listed(first)}: a mosaic needs the same bands"
+            f"{shown(source.files[0])} has bands {_band_list(source)}, but "
+            f"{shown(first.files[0])} has {_band_list(first)}: a mosaic needs the same bands"
         )
 
 
@@ -293,7 +293,7 @@ def _comparable(source: RasterSource) -> list[tuple[object, ...]]:
     return [(band.name, band.dtype, band.scale, band.offset) for band in source.bands]
 
 
-def _listed(source: RasterSource) -> str:
+def _band_list(source: RasterSource) -> str:
     return ", ".join(
         f"{band.name or 'unnamed'} {band.dtype}"
         + (f" x{band.scale:g}{band.offset:+g}" if (band.scale, band.offset) != (1, 0) else "")

@@ -68,7 +68,7 @@ class Part:
         }
         facts = {"failures": [*self.failures], "notes": [*self.notes]}
         fields = {"index": self.index, "window": window, "files": files} | facts
-        return json.dumps(fields | {"check": _check(fields)})
+        return json.dumps(fields | {"check": _checksum(fields)})
 
     @classmethod
     def from_json(cls, line: bytes) -> Self:
@@ -78,7 +78,7 @@ class Part:
             ValueError: the line is not as it was written.
         """
         fields: dict[str, Any] = dict(json.loads(line))
-        if fields.pop("check", None) != _check(fields):
+        if fields.pop("check", None) != _checksum(fields):
             raise ValueError("a damaged line")
         return cls(
             index=fields["index"],
@@ -92,7 +92,7 @@ class Part:
 _WINDOW = ("row_off", "col_off", "height", "width")
 
 
-def _check(fields: Fact) -> str:
+def _checksum(fields: Fact) -> str:
     return hashlib.sha256(json.dumps(fields).encode()).hexdigest()[:16]
 
 
@@ -111,7 +111,7 @@ class Journal:
         Raises:
             ResourceError: the journal is there but cannot be read.
         """
-        content = _content(self.path) or b""
+        content = _content_of(self.path) or b""
         whole, _, torn = content.rpartition(b"\n")
         if torn:  # else the next line would be appended to it
             write_durably(self.path, whole + b"\n" if whole else b"")
@@ -134,7 +134,7 @@ def _part_or_none(line: bytes) -> Part | None:
         return None
 
 
-def _content(path: Path) -> bytes | None:
+def _content_of(path: Path) -> bytes | None:
     """Return what a file holds, None where there is none.
 
     Raises:
@@ -194,7 +194,7 @@ class RunRecord:
         Raises:
             ResourceError: there is something that cannot be read.
         """
-        content = _content(path)
+        content = _content_of(path)
         if content is None:
             return None
         try:
@@ -239,22 +239,22 @@ def difference(old: Fact, new: Fact, prefix: str = "") -> str | None:
         'tile.size_px was 512, now 1024'
     """
     for key in sorted({*old, *new}):
-        before, now = _numbered(old.get(key)), _numbered(new.get(key))
+        before, now = _as_mapping(old.get(key)), _as_mapping(new.get(key))
         if before == now:
             continue
         if isinstance(before, Mapping) and isinstance(now, Mapping):
             return difference(before, now, f"{prefix}{key}.")
-        return f"{prefix}{key} was {_short(before)}, now {_short(now)}"
+        return f"{prefix}{key} was {_cut_short(before)}, now {_cut_short(now)}"
     return None
 
 
-def _numbered(value: object) -> object:
+def _as_mapping(value: object) -> object:
     """Return a list of facts as one fact, with their numbers (from 1) for keys."""
     if isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
         return {str(number): item for number, item in enumerate(value, start=1)}
     return value
 
 
-def _short(value: object) -> str:
+def _cut_short(value: object) -> str:
     text = json.dumps(value)
     return text if len(text) <= 80 else text[:77] + "..."

@@ -46,7 +46,8 @@ def sample_pixels(reader: PixelReader, bands: int) -> Sample:
     values = [np.zeros((bands, 0), reader.dtype)]
     valid = [np.zeros((bands, 0), np.bool_)]
     unread = 0
-    for window in sample_windows(*reader.geobox.shape, reader.block_shape):
+    height, width = reader.geobox.shape
+    for window in sample_windows(height, width, reader.block_shape):
         try:
             pixels = reader.read(window)
         except RasterReadError:

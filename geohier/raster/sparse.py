@@ -35,7 +35,7 @@ class SparseBlocks:
         telling = [band for band, value in nodata.items() if _is_fill(dataset, band, value)]
         if rule == "any" and len(telling) < len(nodata):
             telling = []
-        if alpha is not None and _fill(dataset, alpha) == 0:
+        if alpha is not None and _fill_value(dataset, alpha) == 0:
             telling, rule = ([*telling, alpha], "all") if rule == "all" else ([alpha], "all")
         # Large single strips are shown as blocks of one row, of which only the first is told of.
         if dataset.driver != "GTiff" or dataset.block_shapes[0][0] == 1:
@@ -76,11 +76,11 @@ class SparseBlocks:
 
 def _is_fill(dataset: rasterio.DatasetReader, band: int, value: float | None) -> bool:
     """Whether a block that was never written reads as this nodata value."""
-    fill = _fill(dataset, band)
+    fill = _fill_value(dataset, band)
     return bool(np.isnan(fill)) or fill == value
 
 
-def _fill(dataset: rasterio.DatasetReader, band: int) -> float:
+def _fill_value(dataset: rasterio.DatasetReader, band: int) -> float:
     """Return what a block that was never written reads as."""
     declared = dataset.nodatavals[band - 1]
     return 0.0 if declared is None else float(declared)

@@ -60,8 +60,8 @@ class _Layer:
             replace(
                 self.source.bands[index],
                 name=self.file.names[at] if self.file.names else self.source.bands[index].name,
-                scale=_first(self.file.scale, self.source.bands[index].scale),
-                offset=_first(self.file.offset, self.source.bands[index].offset),
+                scale=_stated_or_own(self.file.scale, self.source.bands[index].scale),
+                offset=_stated_or_own(self.file.offset, self.source.bands[index].offset),
             )
             for at, index in enumerate(self.indexes)
         ]
@@ -96,7 +96,7 @@ def open_stack(
     with ExitStack() as stack:
         layers: list[_Layer] = []
         for file in files:
-            source = stack.enter_context(_open(file, options))
+            source = stack.enter_context(_open_file(file, options))
             grid = layers[0].source.geobox if layers else source.geobox
             layers.append(_layer(file, source, grid))
         bands = tuple(band for layer in layers for band in layer.bands())
@@ -214,7 +214,7 @@ class StackReader:
         return joined, tuple(damaged)
 
 
-def _open(file: StackFile, options: OpenOptions) -> RasterSource:
+def _open_file(file: StackFile, options: OpenOptions) -> RasterSource:
     mine = options.copy()
     if mine.get("nodata") is None:
         mine["nodata"] = file.nodata
@@ -288,5 +288,5 @@ def _renamed(bands: tuple[SourceBand, ...], names: Sequence[str]) -> tuple[Sourc
     return tuple(replace(band, name=name) for band, name in zip(bands, names, strict=True))
 
 
-def _first(value: float | None, otherwise: float) -> float:
+def _stated_or_own(value: float | None, otherwise: float) -> float:
     return otherwise if value is None else value

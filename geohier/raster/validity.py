@@ -62,7 +62,7 @@ class Validity:
             return mask[None]
         valid = self._per_band(values)
         if self.layers == 1:
-            valid = _all(valid)
+            valid = _valid_in_all(valid)
         if mask is not None:
             valid &= mask
         return valid
@@ -81,7 +81,7 @@ class Validity:
         return valid
 
 
-def _all(valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _valid_in_all(valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
     for band in valid[1:]:
         valid[0] &= band
     return valid[:1]

@@ -30,13 +30,13 @@ def vrt_of(layer: Layer, geobox: GeoBox, parts: Sequence[Part], tags: Mapping[st
     height, width = geobox.shape
     root = ET.Element("VRTDataset", rasterXSize=str(width), rasterYSize=str(height))
     if geobox.crs is not None:
-        _text(root, "SRS", geobox.crs.wkt)
+        _add_text(root, "SRS", geobox.crs.wkt)
     if geobox.affine != Affine.identity():
         a, b, c, d, e, f = geobox.affine[:6]
-        _text(root, "GeoTransform", ", ".join(repr(float(v)) for v in (c, a, b, f, d, e)))
-    _metadata(root, _content_tags(layer, tags))
+        _add_text(root, "GeoTransform", ", ".join(repr(float(v)) for v in (c, a, b, f, d, e)))
+    _add_tags(root, _content_tags(layer, tags))
     for band in range(1, layer.count + 1):
-        _band(root, layer, band, parts)
+        _add_band(root, layer, band, parts)
     return ET.tostring(root, encoding="unicode")
 
 
@@ -55,27 +55,27 @@ def _content_tags(layer: Layer, tags: Mapping[str, str]) -> dict[str, str]:
     return {**tags, LAYER_TAG: layer.name} | classes
 
 
-def _band(root: ET.Element, layer: Layer, number: int, parts: Sequence[Part]) -> None:
+def _add_band(root: ET.Element, layer: Layer, number: int, parts: Sequence[Part]) -> None:
     kind = "Byte" if layer.dtype == "uint8" else "UInt16"
     band = ET.SubElement(root, "VRTRasterBand", dataType=kind, band=str(number))
-    _text(band, "Description", layer.descriptions[number - 1])
-    _text(band, "NoDataValue", layer.nodata)
+    _add_text(band, "Description", layer.descriptions[number - 1])
+    _add_text(band, "NoDataValue", layer.nodata)
     if layer.scale != 1.0:
-        _text(band, "Scale", repr(layer.scale))
+        _add_text(band, "Scale", repr(layer.scale))
     if layer.class_names is None:
-        _text(band, "ColorInterp", "Gray" if layer.count == 1 else "Undefined")
+        _add_text(band, "ColorInterp", "Gray" if layer.count == 1 else "Undefined")
     else:
-        _text(band, "ColorInterp", "Palette")
-        _color_table(band, layer)
-        _attribute_table(band, layer)
+        _add_text(band, "ColorInterp", "Palette")
+        _add_color_table(band, layer)
+        _add_attribute_table(band, layer)
     for part in parts:
-        _source(band, part.files[layer.name].name, number, part.window, kind)
+        _add_source(band, part.files[layer.name].name, number, part.window, kind)
 
 
-def _source(band: ET.Element, name: str, number: int, window: Window, kind: str) -> None:
+def _add_source(band: ET.Element, name: str, number: int, window: Window, kind: str) -> None:
     source = ET.SubElement(band, "SimpleSource")
-    _text(source, "SourceFilename", name, relativeToVRT="1")
-    _text(source, "SourceBand", number)
+    _add_text(source, "SourceFilename", name, relativeToVRT="1")
+    _add_text(source, "SourceBand", number)
     size = {"xSize": str(window.width), "ySize": str(window.height)}
     ET.SubElement(
         source,
@@ -91,7 +91,7 @@ def _source(band: ET.Element, name: str, number: int, window: Window, kind: str)
     ET.SubElement(source, "DstRect", place | size)
 
 
-def _color_table(band: ET.Element, layer: Layer) -> None:
+def _add_color_table(band: ET.Element, layer: Layer) -> None:
     table = ET.SubElement(band, "ColorTable")
     colors = [(*_rgb(color), 255) for color in layer.class_colors or ()]
     if layer.dtype == "uint8":
@@ -101,7 +101,7 @@ def _color_table(band: ET.Element, layer: Layer) -> None:
         ET.SubElement(table, "Entry", channels)
 
 
-def _attribute_table(band: ET.Element, layer: Layer) -> None:
+def _add_attribute_table(band: ET.Element, layer: Layer) -> None:
     table = ET.SubElement(band, "GDALRasterAttributeTable", tableType="thematic")
     columns = (
         ("Value", 0, _VALUE_USAGE),
@@ -112,25 +112,25 @@ def _attribute_table(band: ET.Element, layer: Layer) -> None:
     )
     for index, (name, kind, usage) in enumerate(columns):
         column = ET.SubElement(table, "FieldDefn", index=str(index))
-        _text(column, "Name", name)
-        _text(column, "Type", kind)
-        _text(column, "Usage", usage)
+        _add_text(column, "Name", name)
+        _add_text(column, "Type", kind)
+        _add_text(column, "Usage", usage)
     pairs = zip(layer.class_names or (), layer.class_colors or (), strict=True)
     for value, (name, color) in enumerate(pairs):
         row = ET.SubElement(table, "Row", index=str(value))
         for cell in (value, name, *_rgb(color)):
-            _text(row, "F", cell)
+            _add_text(row, "F", cell)
 
 
-def _metadata(root: ET.Element, tags: Mapping[str, str]) -> None:
+def _add_tags(root: ET.Element, tags: Mapping[str, str]) -> None:
     metadata = ET.SubElement(root, "Metadata")
     for key, value in sorted(tags.items()):
-        _text(metadata, "MDI", value, key=key)
+        _add_text(metadata, "MDI", value, key=key)
 
 
 def _rgb(color: str) -> tuple[int, int, int]:
     return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)
 
 
-def _text(parent: ET.Element, tag: str, value: object, **attributes: str) -> None:
+def _add_text(parent: ET.Element, tag: str, value: object, **attributes: str) -> None:
     ET.SubElement(parent, tag, attributes).text = str(value)

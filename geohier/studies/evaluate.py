@@ -81,7 +81,7 @@ class Evaluation:
             "pooled": _plain_scores(self.scores, names, prefix="pooled_")
             | {
                 "iou_range_95": {
-                    name: [_plain(one.low), _plain(one.high)]
+                    name: [_none_for_nan(one.low), _none_for_nan(one.high)]
                     for name, one in zip([*names, "macro"], self.iou, strict=True)
                 },
                 "blocks": self.iou[-1].n,
@@ -198,20 +198,20 @@ def _plain_scores(dataset: xr.Dataset, names: Sequence[str], prefix: str = "") -
 
     per_class = {
         name: {
-            **{score: _plain(values(score)[at]) for score in PER_CLASS},
+            **{score: _none_for_nan(values(score)[at]) for score in PER_CLASS},
             "pixels": values("support")[at],
             "unpredicted": values("unpredicted")[at],
         }
         for at, name in enumerate(names)
     }
-    means = {f"macro_{score}": _plain(values(f"macro_{score}")) for score in PER_CLASS}
+    means = {f"macro_{score}": _none_for_nan(values(f"macro_{score}")) for score in PER_CLASS}
     return {
-        "accuracy": _plain(values("accuracy")),
+        "accuracy": _none_for_nan(values("accuracy")),
         **means,
         "classes": per_class,
         "confusion": values("confusion"),
     }
 
 
-def _plain(value: float) -> float | None:
+def _none_for_nan(value: float) -> float | None:
     return None if np.isnan(value) else round(float(value), 6)

@@ -134,13 +134,13 @@ def _describe_file(path: Path) -> FileReport:
             driver=dataset.driver,
             size_bytes=path.stat().st_size,
             block_shape=dataset.block_shapes[0],
-            compression=_name(profile.get("compress")),
-            interleave=_name(profile.get("interleave")),
+            compression=_in_lower_case(profile.get("compress")),
+            interleave=_in_lower_case(profile.get("interleave")),
             overviews=tuple(dataset.overviews(1)),
         )
 
 
-def _name(option: object) -> str | None:
+def _in_lower_case(option: object) -> str | None:
     return None if option is None else str(option).lower()
 
 

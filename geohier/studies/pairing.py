@@ -35,10 +35,12 @@ def match_labels(
     Raises:
         InputError: a prediction has no labels or several, or a folder holds no raster.
     """
-    paths = list(_expanded(predictions))
+    paths = list(_maps_among(predictions))
     names = _names(paths)
-    labels_of = _lookup(paths, labels, LABEL_SUFFIXES, of_labels=True)
-    images_of = {} if images is None else _lookup(paths, images, RASTER_SUFFIXES, of_labels=False)
+    labels_of = _file_of_each(paths, labels, LABEL_SUFFIXES, of_labels=True)
+    images_of = (
+        {} if images is None else _file_of_each(paths, images, RASTER_SUFFIXES, of_labels=False)
+    )
     return [
         Pair(name=names[path], prediction=path, labels=labels_of[path], image=images_of.get(path))
         for path in paths
@@ -55,7 +57,7 @@ def scene_of(path: Path) -> str:
     return without_ending(path, LABEL_ENDINGS + MAP_ENDINGS)
 
 
-def _expanded(predictions: Iterable[Path]) -> Iterable[Path]:
+def _maps_among(predictions: Iterable[Path]) -> Iterable[Path]:
     for given in predictions:
         if not given.is_dir():
             yield given
@@ -75,7 +77,7 @@ def _names(paths: Sequence[Path]) -> dict[Path, str]:
     return {path: shown(path.stem if stems.count(path.stem) == 1 else path) for path in paths}
 
 
-def _lookup(
+def _file_of_each(
     predictions: Sequence[Path], given: Path, suffixes: tuple[str, ...], *, of_labels: bool
 ) -> dict[Path, Path]:
     """Return the file for each prediction: the one given, or the one in a folder."""
@@ -84,7 +86,7 @@ def _lookup(
     found = _by_scene(path for path in given.iterdir() if path.suffix.lower() in suffixes)
     if given.name.lower() not in (*IMAGE_FOLDERS, *MASK_FOLDERS):
         found = {scene: _of_kind(paths, of_labels) for scene, paths in found.items()}
-    return {path: _only(found, path, given) for path in predictions}
+    return {path: _only_fitting(found, path, given) for path in predictions}
 
 
 def _by_scene(paths: Iterable[Path]) -> dict[str, list[Path]]:
@@ -103,7 +105,7 @@ def _of_kind(paths: list[Path], of_labels: bool) -> list[Path]:
     return [path for path in paths if _is_labels(path) == of_labels] or paths
 
 
-def _only(found: dict[str, list[Path]], prediction: Path, folder: Path) -> Path:
+def _only_fitting(found: dict[str, list[Path]], prediction: Path, folder: Path) -> Path:
     fitting = found.get(scene_of(prediction), [])
     if len(fitting) != 1:
         what = " and ".join(path.name for path in fitting) or "no file of that name"
