@@ -28,10 +28,12 @@ class Work:
     logs: Path
 
     def to(self, out: Path, *more: object, **limits: object) -> Command:
-        """Start it, with its result going to `out`."""
-        words = ("--size", 64, "--overlap", 32, "--tta", "d4", "--confidence", "--device", "cpu")
-        where = (self.scene, "--model", self.model, "--out", out)
-        return Command("predict", *where, *words, *more, logs=self.logs, **limits)
+        """Start it, with its result going to `out` and more options, or other values of them."""
+        where = {"--model": self.model, "--out": out}
+        usual = where | {"--size": 64, "--overlap": 32, "--tta": "d4", "--device": "cpu"}
+        kept = (word for pair in usual.items() if pair[0] not in more for word in pair)
+        words = (self.scene, "--confidence", *kept, *more)
+        return Command("predict", *words, logs=self.logs, **limits)
 
     def stopped(
         self,
