@@ -171,10 +171,22 @@ class ChipsConfig(Section):
     """Side of a chip in the network's pixels (data.gsd_m x model.downsample), a multiple of 32."""
     batch_size: PositiveInt = 8
     """Chips per training step."""
+    sampler: Literal["uniform", "balanced", "labelled", "objects", "hard"] = "uniform"
+    """Where chips are cut. uniform: anywhere; labelled: around labelled pixels, for sparse labels;
+    balanced: around labelled pixels, of rare classes as often as of others, up to balance_cap;
+    objects: around objects, small ones as often as large ones; hard: a share of the chips are those
+    of the epoch before, drawn again by their loss in it."""
+    balance_cap: Annotated[float, Field(ge=1)] = 10.0
+    """How many times its share of the labelled pixels a rare class is drawn at most (balanced)."""
+    object_classes: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """Classes whose connected regions are objects; null: all but the commonest one (objects)."""
+    hard_share: Share = 0.5
+    """Share of the chips that are drawn again by their last loss (hard)."""
     scenes: Literal["area", "sqrt_area", "equal"] = "area"
-    """How often a scene is drawn from: in proportion to its area, to the root of it, or as often
-    as every other scene. A model meets new scenes, not new square kilometres: where a few large
-    scenes drown the small ones, their share is better evened out."""
+    """How often a scene is drawn from: in proportion to its area (with a sampler: its labels, its
+    objects), to the root of it, or as often as every other scene. A model meets new scenes, not
+    new square kilometres: where a few large scenes drown the small ones, their share is better
+    evened out."""
     per_epoch: PositiveInt | None = None
     """Chips per epoch; null (and megapixels_per_epoch null): as many as cover the area once."""
     megapixels_per_epoch: PositiveFloat | None = None
@@ -268,6 +280,12 @@ class TrainConfig(Section):
     """How the network is fitted."""
 
     @model_validator(mode="after")
-    def _weights_name_classes(self) -> Self:
-        self.objectives.check_class_names(tuple(one.name for one in self.data.classes))
+    def _named_classes_exist(self) -> Self:
+        known = tuple(one.name for one in self.data.classes)
+        self.objectives.check_class_names(known)
+        for name in self.chips.object_classes or ():
+            if name not in known:
+                raise ValueError(
+                    f"chips.object_classes: {name} is no class: they are {' '.join(known)}"
+                )
         return self

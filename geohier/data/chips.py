@@ -15,6 +15,7 @@ from geohier.data.labelled import inside
 from geohier.data.labels import IGNORE_INDEX
 from geohier.data.prepare import TrainingData
 from geohier.data.resample import resample_image, resample_labels
+from geohier.data.samplers import HardPlaces, fit_places
 from geohier.data.sampling import (
     Place,
     RandomPlaces,
@@ -61,7 +62,7 @@ class ChipDataset(Dataset[Chip]):
         self.size_px = size_px
         self.seed = config.training.seed
         self.places = places
-        self.length = _chips_per_epoch(config, places)
+        self.length = chips_per_epoch(config, places)
         self.statistics = [_mean_and_std(bands) for bands in data.normalised_by]
         self.augment = augmentation(config.augment)
         self._epoch = torch.zeros((), dtype=torch.int64)
@@ -124,7 +125,10 @@ def _mean_and_std(bands: BandSet) -> tuple[Tensor, Tensor]:
 
 def fit_chips(data: TrainingData, config: TrainConfig) -> ChipDataset:
     """Return the random, augmented chips that a model is fitted on."""
-    places = RandomPlaces(data.fit, config.chips.size_px, config.augment.scale, config.chips.scenes)
+    places = fit_places(data, config)
+    if config.chips.sampler == "hard":
+        length = chips_per_epoch(config, places)
+        places = HardPlaces(places, config.chips.hard_share, config.training.seed, length)
     return ChipDataset(data, config, places, config.chips.size_px)
 
 
@@ -134,7 +138,8 @@ def choose_chips(data: TrainingData, config: TrainConfig) -> ChipDataset:
     return ChipDataset(data, config, grid_places(data.choose, size_px), size_px)
 
 
-def _chips_per_epoch(config: TrainConfig, places: RandomPlaces | Sequence[Place]) -> int:
+def chips_per_epoch(config: TrainConfig, places: RandomPlaces | Sequence[Place]) -> int:
+    """Return the chips of an epoch: as many as the config says, or as there are places."""
     if not isinstance(places, RandomPlaces):
         return len(places)
     if config.chips.per_epoch is not None:

@@ -60,6 +60,14 @@ class TrainingData:
         return tuple(dict.fromkeys(note for one in self.train + self.val for note in one.notes))
 
     @property
+    def class_counts(self) -> tuple[int, ...]:
+        """Labelled pixels of each class in the train masks."""
+        return tuple(
+            sum(self.label_counts.get(value, 0) for value in one.values)
+            for one in self.table.classes
+        )
+
+    @property
     def gsd_m(self) -> tuple[float, float] | None:
         """Smallest and largest GSD of the chips in metres, None without georeference."""
         seen = []

@@ -1,7 +1,8 @@
 """Where chips are cut: at random over the fit area, or on a fixed grid over the choose blocks.
 
 A random place is drawn from (seed, epoch, index) alone, so it depends neither on the order in
-which chips are asked for nor on the number of workers. Scenes are drawn by their area or more
+which chips are asked for nor on the number of workers. Here all places come up alike;
+`samplers.py` prefers some to others. Scenes are drawn by their area or more
 evenly; within a scene the chip's centre is uniform over the fit area. A chip may reach beyond the
 fit area: there its pixels are blanked and unlabelled, so nothing of a choose block or of its
 buffer is ever seen in fitting.
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geohier.geo.window import Window
 
@@ -21,6 +23,8 @@ type SceneWeights = Literal["area", "sqrt_area", "equal"]
 
 EXPONENTS: Mapping[SceneWeights, float] = {"area": 1.0, "sqrt_area": 0.5, "equal": 0.0}
 """A scene is drawn in proportion to its area to the power of this."""
+
+type Sizes = NDArray[np.float64]
 
 CELL_SHARE = 0.75
 """Part of a chip's side that is labelled in a grid; the rest shows the surroundings."""
@@ -70,8 +74,13 @@ def sample_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
     return np.random.default_rng([seed, epoch, index])
 
 
+def scene_factors(sizes: Sizes, weights: SceneWeights) -> Sizes:
+    """Return what to multiply scenes of such sizes with so that they come up as the weights say."""
+    return np.asarray(np.maximum(sizes, 1) ** (EXPONENTS[weights] - 1))
+
+
 class RandomPlaces:
-    """Places of random chips.
+    """Places of random chips, even over the fields.
 
     Args:
         fields: one for each scene.
@@ -91,7 +100,7 @@ class RandomPlaces:
         self.size_px = size_px
         self.scale = scale
         self._parts = [(at, part) for at, field in enumerate(fields) for part in field.parts]
-        share = [max(field.chip_pixels, 1) ** (EXPONENTS[weights] - 1) for field in fields]
+        share = scene_factors(np.array([field.chip_pixels for field in fields]), weights)
         sizes = [
             share[at] * part.height * part.width / math.prod(fields[at].step)
             for at, part in self._parts
@@ -113,9 +122,26 @@ class RandomPlaces:
     def draw(self, rng: np.random.Generator) -> Place:
         """Draw the place of a chip."""
         scene, _, row, col = self.point(rng)
+        return self.around(rng, scene, row, col)
+
+    def around(
+        self, rng: np.random.Generator, scene: int, row: int, col: int, spread: float = 0.0
+    ) -> Place:
+        """Draw a chip of random scale that holds a pixel of a scene.
+
+        Args:
+            rng: draws.
+            scene: index of the scene.
+            row: row of the pixel.
+            col: column of the pixel.
+            spread: how far the chip's centre may lie from it, as a part of the chip's side.
+        """
         field = self.fields[scene]
         zoom = math.exp(rng.uniform(math.log(self.scale[0]), math.log(self.scale[1])))
         sides = tuple(step / zoom for step in field.step)
+        if spread:
+            off = rng.uniform(-spread, spread, 2) * self.size_px * np.array(sides)
+            row, col = row + int(off[0]), col + int(off[1])
         window = _window_around((row, col), sides, field, self.size_px)
         return Place(scene=scene, window=window, labelled=field.parts, surroundings=False)
 

@@ -131,9 +131,8 @@ def fit(
 
 def loss_of(config: TrainConfig, data: TrainingData) -> SegmentationLoss:
     """Return the losses of a config, with class weights by the labels of the train scenes."""
-    classes = config.data.classes
-    counts = [sum(data.label_counts.get(value, 0) for value in one.values) for one in classes]
-    return SegmentationLoss(config.objectives, [one.name for one in classes], counts)
+    names = [one.name for one in config.data.classes]
+    return SegmentationLoss(config.objectives, names, data.class_counts)
 
 
 def best_epoch(out: Path) -> int:

@@ -31,17 +31,26 @@ class EpochLog(Callback):
     def __init__(self, folder: Path, epochs: int = 0) -> None:
         self.folder = folder
         self.rows = read_rows(folder)[:epochs]
-        self._start = time.monotonic()
+        self._start = self._idle_since = time.monotonic()
+        self._waited = 0.0
         write_durably(folder / JSONL, "".join(map(_line, self.rows)).encode())
         write_durably(folder / CSV, self._table().encode())
 
     def on_train_epoch_start(self, *_: object) -> None:
-        self._start = time.monotonic()
+        self._start = self._idle_since = time.monotonic()
+        self._waited = 0.0
+
+    def on_train_batch_start(self, *_: object) -> None:
+        self._waited += time.monotonic() - self._idle_since
+
+    def on_train_batch_end(self, *_: object) -> None:
+        self._idle_since = time.monotonic()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, SegmentationTask)
         seconds = time.monotonic() - self._start
-        row = row_of(pl_module, trainer.current_epoch, seconds)
+        waiting = self._waited / max(self._idle_since - self._start, 1e-9)
+        row = row_of(pl_module, trainer.current_epoch, seconds, waiting)
         self.rows.append(row)
         append_durably(self.folder / JSONL, _line(row).encode())
         write_durably(self.folder / CSV, self._table().encode())
@@ -55,9 +64,18 @@ class EpochLog(Callback):
         return text.getvalue()
 
 
-def row_of(task: SegmentationTask, epoch: int, seconds: float) -> Row:
-    """Return the row of an epoch that took so long, judging included; losses are means."""
+def row_of(task: SegmentationTask, epoch: int, seconds: float, waiting: float) -> Row:
+    """Return the row of an epoch; losses are means.
+
+    Args:
+        task: has the sums of the epoch.
+        epoch: its number from 0.
+        seconds: how long it took, judging included.
+        waiting: share of the time of fitting in which no chips were there yet.
+    """
     sums = task.epoch
+    labelled = int(task.seen.sum())
+    shares = zip(task.config.data.classes, task.seen.tolist(), strict=True)
     losses = {name: sums[name] / max(sums["steps"], 1) for name in ("loss", *task.terms)}
     ious = zip(task.config.data.classes, task.choose_ious().tolist(), strict=True)
     return {
@@ -65,12 +83,15 @@ def row_of(task: SegmentationTask, epoch: int, seconds: float) -> Row:
         **losses,
         "choose_iou": task.choose_score(),
         **{f"choose_iou.{one.name}": None if math.isnan(iou) else iou for one, iou in ious},
+        "labelled": round(labelled / max(sums["pixels"], 1), 6),
+        **{f"seen.{one.name}": round(count / max(labelled, 1), 6) for one, count in shares},
         "learning_rate": task.learning_rate(),
         "steps": int(sums["steps"]),
         "unlabelled_batches": int(sums["unlabelled"]),
         "broken_steps": int(sums["broken"]),
         "seconds": round(seconds, 3),
         "mpx_per_s": round(sums["pixels"] / seconds / 1e6, 4),
+        "waiting": round(waiting, 4),
     }
 
 

@@ -15,10 +15,12 @@ from torch import nn
 
 from geohier.config.schema import TrainConfig
 from geohier.data.chips import ChipDataset
+from geohier.data.samplers import HardPlaces
 from geohier.efficiency.precision import choose_device, choose_precision
 from geohier.objectives.segmentation import SegmentationLoss
 from geohier.training.checkpoint import LAST, KeepBestAndLast
 from geohier.training.ema import AveragedWeights
+from geohier.training.hard_chips import RememberHardChips
 from geohier.training.loader import batches, plain_worker_errors
 from geohier.training.task import SegmentationTask
 from geohier.training.thawing import Thaw
@@ -50,9 +52,11 @@ def run_epochs(
     task = SegmentationTask(network, config, loss, len(chips))
     decay = config.training.ema_decay
     averaging = [AveragedWeights(decay)] if decay > 0 else []
+    hard = fit.places
+    memory = [RememberHardChips(hard)] if isinstance(hard, HardPlaces) else []
     gently = config.fine_tuning
     thawing = [Thaw(network, gently)] if gently.frozen_epochs != 0 else []
-    callbacks = [_NextEpoch(fit), *thawing, *averaging, *watchers, keep]
+    callbacks = [_NextEpoch(fit), *thawing, *averaging, *memory, *watchers, keep]
     with _quiet_lightning(), _interruptible(callbacks), plain_worker_errors():
         _trainer(config, callbacks).fit(
             task,

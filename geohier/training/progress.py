@@ -67,7 +67,8 @@ class ShowProgress(Callback):
         self._write(
             f"epoch {ended}/{self.epochs}: loss {row['loss']:.3f}, choose IoU "
             f"{row['choose_iou']:.3f} (best {best['choose_iou']:.3f} at {best['epoch']}), "
-            f"{row['mpx_per_s']:.2f} Mpx/s, at most {readable(each * (self.epochs - ended))} left"
+            f"{row['mpx_per_s']:.2f} Mpx/s, {row['waiting']:.0%} waiting for chips, at most "
+            f"{readable(each * (self.epochs - ended))} left"
         )
 
     def _write(self, line: str, end: str = "\n") -> None:

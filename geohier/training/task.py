@@ -15,7 +15,7 @@ from geohier.data.chips import Chip
 from geohier.data.labels import IGNORE_INDEX
 from geohier.errors import ModelError
 from geohier.evaluation.segmentation import class_scores, macro
-from geohier.objectives.segmentation import SegmentationLoss, weigh
+from geohier.objectives.segmentation import SegmentationLoss, losses_of_chips, weigh
 from geohier.training.schedule import optimizer, schedule
 from geohier.training.seeding import seed_epoch
 from geohier.training.thawing import rates
@@ -39,6 +39,9 @@ class SegmentationTask(LightningModule):
     Attributes:
         epoch: sums over the batches of this epoch: of each loss, `steps`, `pixels`, `unlabelled`
             and `broken`.
+        seen: `(K,)` labelled pixels of each class in the batches of this epoch.
+        chip_losses: `(B,)` cross-entropy of each chip of the last batch, NaN for one without
+            labels, if chips are drawn again by it.
         confusion: `(K, K)` pixels of the choose blocks, true class by found class.
     """
 
@@ -52,6 +55,8 @@ class SegmentationTask(LightningModule):
         self.loss = loss
         self.steps_per_epoch = steps_per_epoch
         self.epoch: dict[str, float] = {}
+        self.seen = torch.zeros(len(config.data.classes), dtype=torch.int64)
+        self.chip_losses = torch.zeros(0)
         self.confusion = torch.zeros(0, 0, dtype=torch.int64)
         self._broken_in_a_row = 0
 
@@ -70,16 +75,23 @@ class SegmentationTask(LightningModule):
         seed_epoch(self.config.training.seed, self.current_epoch)
         counted = ("loss", *self.terms, "steps", "pixels", "unlabelled", "broken")
         self.epoch = dict.fromkeys(counted, 0.0)
+        self.seen.zero_()
         self._broken_in_a_row = 0
 
     def training_step(self, batch: Chip, batch_idx: int) -> None:
         labels = batch["mask"]
         self.epoch["pixels"] += labels.numel()
-        if not bool((labels != IGNORE_INDEX).any()):
+        self.chip_losses = torch.full((len(labels),), torch.nan)
+        known = labels[labels != IGNORE_INDEX]
+        if not known.numel():
             self.epoch["unlabelled"] += 1
             return
+        self.seen += known.bincount(minlength=len(self.seen)).cpu()
         statistics = [buffer.clone() for buffer in self.network.buffers()]
-        terms = self.loss.terms(self._logits(batch["image"]), labels)
+        logits = self._logits(batch["image"])
+        if self.config.chips.sampler == "hard":
+            self.chip_losses = losses_of_chips(logits.detach(), labels).cpu()
+        terms = self.loss.terms(logits, labels)
         loss = weigh(terms, self.loss.weights)
         if self._learn(loss):
             self.epoch["steps"] += 1

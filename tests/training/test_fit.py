@@ -43,7 +43,8 @@ def weights(model: Path) -> str:
 def courses(out: Path) -> list[dict[str, object]]:
     """Return the rows of a run without its clock times."""
     return [
-        {k: v for k, v in r.items() if k not in {"seconds", "mpx_per_s"}} for r in read_rows(out)
+        {k: v for k, v in r.items() if k not in {"seconds", "mpx_per_s", "waiting"}}
+        for r in read_rows(out)
     ]
 
 

@@ -33,7 +33,8 @@ def show_two_epochs(
         shown.on_train_epoch_start()
         for at in range(2):
             shown.on_train_batch_end(trainer, task, None, None, at)
-        log.rows.append({"epoch": epoch, "loss": 0.5, "choose_iou": iou, "mpx_per_s": 1.25})
+        row = {"epoch": epoch, "loss": 0.5, "choose_iou": iou, "mpx_per_s": 1.25, "waiting": 0.034}
+        log.rows.append(row)
         shown.on_train_epoch_end()
 
 
@@ -44,6 +45,7 @@ def test_without_a_terminal_there_is_one_line_per_epoch(
     show_two_epochs(stream, task, monkeypatch)
     first, second = stream.getvalue().splitlines()
     assert first.startswith("epoch 1/3: loss 0.500, choose IoU 0.700 (best 0.700 at 1), 1.25 Mpx/s")
+    assert "3% waiting for chips, at most" in first
     assert "choose IoU 0.600 (best 0.700 at 1)" in second
     assert second.endswith("left")
     assert "\r" not in stream.getvalue()
