@@ -1,5 +1,6 @@
 """The results page and the figures behind it."""
 
+import json
 import sys
 from collections.abc import Iterator
 from importlib import import_module
@@ -71,6 +72,27 @@ def test_a_summary_has_means_spreads_ranges_and_the_paired_difference(bench: Mod
     page = "\n".join(import_module("scores").describe(found))
     assert "| fpn, roof | 0.8571 | 0.7143 to 1.0000 |" in page
     assert "roof +0.6667 (+0.6667 to +0.6667, clear of 0)" in page
+
+
+def test_a_comparison_of_samplers_names_its_command_and_its_cells(
+    bench: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sampling = import_module("sampling")
+    arguments = sampling.read_arguments(["coast", "--summary", "--runs", str(tmp_path)])
+    cells = list(sampling.chosen_cells(arguments))
+    assert [cell.folder.name for cell in cells[:2]] == ["coast-balanced-0", "coast-uniform-0"]
+    assert "chips.sampler=balanced" in sampling.compare.training_command(cells[0])
+    for cell in cells:
+        cell.folder.mkdir()
+        cell.scores.write_text(json.dumps(run(cell.seed, [10, 7, 10])))
+    (tmp_path / "docs" / "results").mkdir(parents=True)
+    monkeypatch.setattr(sampling.compare, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(bench, "DOCS", tmp_path / "docs")
+    sampling.write_summary("coast", tmp_path)
+    page = (tmp_path / "docs" / "results.md").read_text()
+    assert "`python tests/bench/sampling.py coast`" in page
+    assert "number of steps for each sampler" in page
+    assert "IoU of balanced - uniform on the same blocks, seeds 0, 1, 2" in page
 
 
 def test_what_was_not_measured_is_said_to_be_so(bench: ModuleType, tmp_path: Path) -> None:

@@ -162,6 +162,9 @@ class ModelConfig(Section):
     """Channels in which the levels are merged (fpn)."""
     dropout: Share = 0.1
     """Share of channels dropped before the last layer while training (fpn)."""
+    drop_path: Share = 0.0
+    """Chance of the encoder's last block to be skipped while training; earlier ones less. Of
+    encoders that have such paths: residual networks and transformers of timm."""
 
 
 class ChipsConfig(Section):
@@ -207,7 +210,8 @@ class AugmentConfig(Section):
     rotations: bool = True
     """Turn by 0, 90, 180 or 270 degrees."""
     scale: tuple[PositiveFloat, PositiveFloat] = (0.8, 1.25)
-    """Smallest and largest factor by which objects shrink or grow; [1, 1] turns it off."""
+    """Smallest and largest factor by which objects shrink or grow, as if the GSD varied: chips are
+    resampled from the scene's own pixels, averaged where they shrink; [1, 1] turns it off."""
     gain: Share = 0.2
     """Largest relative change of contrast, one draw for all bands."""
     offset: NonNegativeFloat = 0.2
@@ -219,6 +223,16 @@ class AugmentConfig(Section):
     gamma: Share = 0.2
     """Largest bend of the tone curve: at 0.2 the darkest and the brightest pixels move against
     the middle by 0.2 standard deviations; 0 turns it off."""
+    haze: Share = 0.0
+    """Largest share of the image that a bright veil of soft patches covers up, all bands alike."""
+    noise: NonNegativeFloat = 0.0
+    """Largest standard deviation of noise, in those of the bands; each pixel draws its own."""
+    band_dropout: Share = 0.0
+    """Chance of each band to be blanked in a chip, so that none is relied upon alone; one is always
+    left."""
+    cutmix: Share = 0.0
+    """Chance of a chip to have a rectangle replaced by that of another chip of its batch, labels
+    and unlabelled pixels included."""
 
     @model_validator(mode="after")
     def _scale_rises(self) -> Self:

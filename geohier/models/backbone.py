@@ -37,6 +37,7 @@ def build_fpn(config: ModelConfig, bands: int, classes: int) -> nn.Module:
         in_channels=bands,
         classes=classes,
         upsampling=2 ** (config.encoder_depth - FPN_LEVELS + 1),
+        **_dropped_paths(config),
     )
     return network
 
@@ -50,8 +51,18 @@ def build_unet(config: ModelConfig, bands: int, classes: int) -> nn.Module:
         decoder_channels=(256, 128, 64, 32, 16)[-config.encoder_depth :],
         in_channels=bands,
         classes=classes,
+        **_dropped_paths(config),
     )
     return network
+
+
+def _dropped_paths(config: ModelConfig) -> dict[str, float]:
+    """Return what an encoder of timm is told of paths to drop; smp's own would not listen."""
+    if not config.drop_path:
+        return {}
+    if not encoder_name_in_smp(config.encoder).startswith("tu-"):
+        raise ConfigError("it is smp's own and drops no paths: set model.drop_path to 0")
+    return {"drop_path_rate": config.drop_path}
 
 
 def encoder_name_in_smp(name: str) -> str:

@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from geohier.config.schema import TrainConfig
 from geohier.data.chips import Chip
+from geohier.data.cutmix import cut_mix
 from geohier.data.labels import IGNORE_INDEX
 from geohier.errors import ModelError
 from geohier.evaluation.segmentation import class_scores, macro
@@ -79,7 +80,7 @@ class SegmentationTask(LightningModule):
         self._broken_in_a_row = 0
 
     def training_step(self, batch: Chip, batch_idx: int) -> None:
-        labels = batch["mask"]
+        image, labels = self._mixed(batch)
         self.epoch["pixels"] += labels.numel()
         self.chip_losses = torch.full((len(labels),), torch.nan)
         known = labels[labels != IGNORE_INDEX]
@@ -88,7 +89,7 @@ class SegmentationTask(LightningModule):
             return
         self.seen += known.bincount(minlength=len(self.seen)).cpu()
         statistics = [buffer.clone() for buffer in self.network.buffers()]
-        logits = self._logits(batch["image"])
+        logits = self._logits(image)
         if self.config.chips.sampler == "hard":
             self.chip_losses = losses_of_chips(logits.detach(), labels).cpu()
         terms = self.loss.terms(logits, labels)
@@ -101,6 +102,11 @@ class SegmentationTask(LightningModule):
             for buffer, before in zip(self.network.buffers(), statistics, strict=True):
                 buffer.copy_(before)
             self._count_broken()
+
+    def _mixed(self, batch: Chip) -> tuple[Tensor, Tensor]:
+        image, labels = batch["image"], batch["mask"]
+        chance = self.config.augment.cutmix
+        return cut_mix(image, labels, chance) if chance else (image, labels)
 
     def _logits(self, image: Tensor) -> Tensor:
         logits: Tensor = self.network(image.contiguous(memory_format=torch.channels_last))

@@ -11,11 +11,14 @@ type Json = Mapping[str, Any]
 def describe(one: Json) -> Iterator[str]:
     """Yield the lines about one config."""
     first = next(iter(one["decoders"].values()))
+    compared = one.get("compared", "decoder")
+    alike = "loop, chips" if compared == "decoder" else "loop, network"
     at_once = f", on means over {one['downsample']} px a side" if one["downsample"] > 1 else ""
-    yield from [f"`python tests/bench/compare.py {one['config']}`", ""]
+    command = one.get("command", f"python tests/bench/compare.py {one['config']}")
+    yield from [f"`{command}`", ""]
     yield (
         f"Scores on val: {one['encoder']} from scratch{at_once}, "
-        "the same loop, chips and number of steps for each decoder. Scores are means over the "
+        f"the same {alike} and number of steps for each {compared}. Scores are means over the "
         "seeds (lowest to highest seed), pooled over the pixels of "
         f"{', '.join(one['scenes'])}; the 95 % range is what blocks of {one['block_px']} px drawn "
         f"anew would give (n = {next(iter(first['iou_range_95'].values()))['n']})."
