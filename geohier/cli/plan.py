@@ -62,12 +62,14 @@ def print_plans(
 ) -> None:
     """Print the plan of each scene, or why it cannot be predicted; exit as `predict` would."""
     from geohier.inference.job import check_options
-    from geohier.inference.many import assign, exit_code_of
+    from geohier.inference.many import assign, check_targets, exit_code_of
     from geohier.inference.predictor import as_predictor
 
     work = assign(scenes, out or Path(), mosaic=flags.mosaic, **flags.open_options())
     predictor = as_predictor(model)
     check_options(options, predictor.card)
+    if out is not None:
+        check_targets(work, options)
     plans = [_plan_one(one, predictor, options, out) for one in work]
     errors = [plan for plan in plans if isinstance(plan, GeohierError)]
     if errors and len(plans) == 1:
@@ -108,12 +110,10 @@ def _text(name: str, plan: "Preview | GeohierError") -> str:
 
 
 def _lines(one: "Preview") -> "Iterator[str]":
+    from geohier.geo.gsd import span_of_m
+
     gsd = "not known" if one.gsd_m is None else f"{one.gsd_m:.3g} m"
-    trained = (
-        ""
-        if one.model_gsd_m is None
-        else " (trained on {:.3g} to {:.3g} m)".format(*one.model_gsd_m)
-    )
+    trained = "" if one.model_gsd_m is None else f" (trained on {span_of_m(*one.model_gsd_m)})"
     free = "" if one.free_disk_bytes is None else f", {_size(one.free_disk_bytes)} free"
     rows = {
         "scene": f"{one.scene}, {one.height} x {one.width} px, {one.crs or 'no CRS'}",

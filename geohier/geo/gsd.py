@@ -41,3 +41,14 @@ def gsd_m(box: GeoBox) -> float | None:
     """Return one ground sample distance for a grid: the side of a square of a pixel's area."""
     size = pixel_size_m(box)
     return None if size is None else (size[0] * size[1]) ** 0.5
+
+
+def span_of_m(finest: float, coarsest: float) -> str:
+    """Return a range of ground sample distances for people.
+
+    Example:
+        >>> span_of_m(0.1, 0.3), span_of_m(10, 10.001)
+        ('0.1 to 0.3 m', '10 m')
+    """
+    low, high = f"{finest:.3g}", f"{coarsest:.3g}"
+    return f"{low} m" if low == high else f"{low} to {high} m"

@@ -11,7 +11,7 @@ import numpy as np
 
 from geohier.errors import BandMismatchError, ModelError
 from geohier.geo.bands import Band, canonical, match_bands
-from geohier.geo.gsd import gsd_m
+from geohier.geo.gsd import gsd_m, span_of_m
 from geohier.models.card import ModelCard
 from geohier.raster.sample import sample_pixels
 from geohier.raster.source import PixelReader, PixelSource, SourceBand
@@ -108,11 +108,11 @@ def check_gsd(source: PixelSource, card: ModelCard) -> tuple[str, ...]:
     finest, coarsest = card.gsd_m
     if not finest / LARGEST_GSD_FACTOR <= gsd <= coarsest * LARGEST_GSD_FACTOR:
         raise ModelError(
-            f"{source.name} has a GSD of {gsd:.3g} m, the model was trained on {finest:.3g} to "
-            f"{coarsest:.3g} m: resample the raster, or use --force-gsd"
+            f"{source.name} has a GSD of {gsd:.3g} m, the model was trained on "
+            f"{span_of_m(finest, coarsest)}: resample the raster, or use --force-gsd"
         )
     if not finest * 0.95 <= gsd <= coarsest * 1.05:
-        return (f"GSD of {gsd:.3g} m, trained on {finest:.3g} to {coarsest:.3g} m",)
+        return (f"GSD of {gsd:.3g} m, trained on {span_of_m(finest, coarsest)}",)
     return ()
 
 

@@ -60,11 +60,10 @@ def assign(
 
     Raises:
         ConfigError: `out` is named like a file where a folder is needed, or not like a GeoTIFF
-            where one is written, or lies in a model directory; or a URL is to be part of a mosaic.
+            where one is written; or a URL is to be part of a mosaic.
     """
     _check_name(out, 1 if mosaic else len(scenes))
     into_folder = out.is_dir() or out.suffix == ""
-    check_outside_models(out / "any.tif" if into_folder else out)
     if mosaic:
         return [_mosaic(scenes, out / "mosaic.tif" if into_folder else out, options)]
     into_folder |= len(scenes) > 1
@@ -123,12 +122,19 @@ def predict_all(
         GeohierError: an option that would stop every scene: nothing was done.
     """
     check_options(options, predictor.card)
-    _check_targets(assignments, options)
+    check_targets(assignments, options)
     return [_predict_one(one, predictor, options, watch) for one in assignments]
 
 
-def _check_targets(assignments: Sequence[Assignment], options: PredictOptions) -> None:
-    """Check that no file would be written twice, as by scenes `a` and `a_confidence`."""
+def check_targets(assignments: Sequence[Assignment], options: PredictOptions) -> None:
+    """Check that results may lie where they are to go, each at a place of its own.
+
+    Raises:
+        ConfigError: one would lie in a model directory, or a file would be written twice, as by
+            scenes `a` and `a_confidence`.
+    """
+    for one in assignments:
+        check_outside_models(one.target)
     paths = [layer_path(one.target, layer) for one in assignments for layer in options.layers]
     for path, count in Counter(paths).items():
         if count > 1:

@@ -96,7 +96,7 @@ def open_run(
         return PartStore(target, run, geobox, layers, options, lock)
     except BaseException:
         lock.release()
-        _remove_empty(made)
+        _remove_empty([parts_folder(target), *made])
         raise
 
 
@@ -177,8 +177,8 @@ def _refuse_foreign(
 
 def _remove_empty(folders: Sequence[Path]) -> None:
     """Remove folders, innermost first, that were made for nothing."""
-    with suppress(OSError):
-        for folder in folders:
+    for folder in folders:
+        with suppress(OSError):
             folder.rmdir()
 
 

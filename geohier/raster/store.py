@@ -9,6 +9,7 @@ has been read back. What was there before stays until then.
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -18,21 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
+from geohier.errors import ResourceError
 from geohier.geo.window import Window
 from geohier.raster.cog import write_cog
 from geohier.raster.durable import move_durably, remove_files, sync, write_durably, writing
 from geohier.raster.layers import LABELS, Layer, layer_path
 from geohier.raster.lock import OutputLock
 from geohier.raster.part_file import encode
-from geohier.raster.record import (
-    Fact,
-    FileFact,
-    Journal,
-    Part,
-    PartFile,
-    RunRecord,
-    united,
-)
+from geohier.raster.record import Fact, FileFact, Journal, Part, PartFile, RunRecord, united
 
 ALL_NODATA: Fact = {"all_nodata": True}
 """Note of a result without any label."""
@@ -71,8 +65,8 @@ class FinishedRun:
 class PartStore:
     """The parts of one run, and the way from them to the result. Made by `open_run`.
 
-    A context manager: on leaving it, the output is free for another run. Use it from one thread
-    at a time.
+    A context manager: on leaving it, the output is free for another run; an error before the first
+    part leaves nothing. Use it from one thread at a time.
 
     Args:
         target: file of the labels; other layers lie beside it.
@@ -189,7 +183,10 @@ class PartStore:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: object, *error: object) -> None:
+        if kind is not None and not self._parts:  # nothing to go on with
+            with suppress(ResourceError):
+                discard_parts(self.target)
         self.close()
 
     def _is_whole(self, part: Part) -> bool:
@@ -251,12 +248,12 @@ def _remarks(parts: Sequence[Part], layers: Sequence[Layer]) -> list[Fact]:
     """Note a result without any label, told by the digests: no pixel is looked at again."""
     labels = next(layer for layer in layers if layer.name == LABELS)
     empty = cache(partial(_digest_of_nodata, labels))
-    shapes = ((part, (part.window.height, part.window.width)) for part in parts)
-    return [ALL_NODATA] if all(p.files[LABELS].pixels == empty(s) for p, s in shapes) else []
+    digests = ((p.files[LABELS].pixels, empty(p.window.height, p.window.width)) for p in parts)
+    return [ALL_NODATA] if all(found == nothing for found, nothing in digests) else []
 
 
-def _digest_of_nodata(layer: Layer, shape: tuple[int, int]) -> str:
-    return hashlib.sha256(np.full(shape, layer.nodata, layer.dtype)).hexdigest()
+def _digest_of_nodata(layer: Layer, height: int, width: int) -> str:
+    return hashlib.sha256(np.full((height, width), layer.nodata, layer.dtype)).hexdigest()
 
 
 def check_cover(windows: Sequence[Window], geobox: GeoBox) -> None:

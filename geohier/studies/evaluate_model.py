@@ -98,7 +98,7 @@ def _classes(card: ModelCard, data: DataConfig) -> tuple[ClassLabel, ...]:
 @contextmanager
 def _folder(out: Path | None) -> Iterator[Path]:
     if out is not None:
-        check_outside_models(out / "any.tif")
+        check_outside_models(out / "maps")
     with nullcontext(out) if out else tempfile.TemporaryDirectory(prefix="geohier-") as name:
         folder = Path(name)
         folder.mkdir(parents=True, exist_ok=True)

@@ -127,13 +127,17 @@ def test_a_damaged_file_and_copying_that_was_interrupted_are_put_right(tmp_path:
     assert brought == {path.relative_to(bundle) for path in bundle.rglob("*") if path.is_file()}
 
 
-def test_parts_that_another_version_left_are_thrown_away(tmp_path: Path) -> None:
-    def stop(done: int, total: int) -> None:
+def test_parts_that_another_version_left_are_thrown_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*given: object) -> None:
         raise KeyboardInterrupt
 
     bring_along(bundled_demo(), tmp_path)
-    with pytest.raises(KeyboardInterrupt):
-        predict_raster(tmp_path / IMAGE, tmp_path / MAP, tmp_path / MODEL, progress=stop)
+    with monkeypatch.context() as patch:
+        patch.setattr("geohier.raster.store.PartStore.finish", stop)
+        with pytest.raises(KeyboardInterrupt):
+            predict_raster(tmp_path / IMAGE, tmp_path / MAP, tmp_path / MODEL)
     assert (tmp_path / "map.tif.parts").is_dir()
 
     done = run("demo", "--out", tmp_path)

@@ -106,10 +106,12 @@ def test_a_map_never_takes_the_place_of_a_scene(predict: Callable, many: Path, s
 
 
 def test_no_two_scenes_write_one_file(
-    predict: Callable, scene: Path, write_scene: Write, tmp_path: Path
+    run: Callable, predict: Callable, scene: Path, write_scene: Write, tmp_path: Path
 ) -> None:
     sibling = write_scene(values(1), "scene_confidence.tif")
     words = ("--out", tmp_path / "maps")
     predict(*words, of=[scene, sibling])
     result = predict(*words, "--confidence", "--overwrite", of=[scene, sibling], code=2)
     assert "would be written 2 times" in result.err
+    planned = run("plan", scene, sibling, "-m", "echo", "--confidence", *words)
+    assert (planned.code, planned.err) == (2, result.err)

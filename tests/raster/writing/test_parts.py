@@ -141,6 +141,22 @@ def test_a_result_without_any_label_is_known_as_such(
     assert job.run(tmp_path / "map.tif").is_all_nodata == (not labelled)
 
 
+def test_a_run_that_stops_before_its_first_part_leaves_nothing(
+    make_job: Callable, tmp_path: Path
+) -> None:
+    job = make_job()
+    for written, left in (([], set()), ([0], {"map.tif.parts"})):
+        store = job.open(tmp_path / "map.tif")
+        job.write(store, written)
+        with pytest.raises(KeyboardInterrupt), store:
+            interrupt()
+        assert names(tmp_path) == left
+
+
+def interrupt(*given: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_a_run_that_goes_on_keeps_the_settings_of_its_start(
     make_job: Callable, tmp_path: Path
 ) -> None:
@@ -438,6 +454,19 @@ class TestDisk:
         ):
             make_job().open(tmp_path / "maps" / "new" / "map.tif")
         assert names(tmp_path) == set()
+
+    @pytest.mark.parametrize("reached", ["run.json", "a part"])
+    def test_a_disk_that_is_full_from_the_start_keeps_nothing(
+        self, make_job: Callable, tmp_path: Path, small_disk: SmallDisk, reached: str
+    ) -> None:
+        job = make_job(height=600, width=200, rows=200)
+        with job.open(tmp_path / "other.tif") as store:
+            about = (store.folder / "run.json").stat().st_size
+        (tmp_path / "other.tif.parts").rename(tmp_path / "other")
+        limit = about - 1 if reached == "run.json" else about
+        with small_disk(limit), pytest.raises(ResourceError, match="cannot be written"):
+            job.run(tmp_path / "map.tif")
+        assert names(tmp_path) == {"other"}
 
     def test_parts_that_are_there_are_not_counted_twice(
         self, make_job: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
