@@ -185,6 +185,8 @@ def _describe_bands(
         sampled = max(sampled, sample.values.shape[1])
         for row, at in enumerate(indexes):
             found[at] = _describe_band(source.bands[at], sample.values[row], sample.valid[row])
+    if sampled and not any(band.valid_share for band in found.values()):
+        notes.append("no pixel of the sample is valid: is the nodata value right (--nodata)?")
     if tagged and others:
         notes.append(f"a model that reads band {tagged[-1] + 1} takes it as data")
     return tuple(found[at] for at in range(len(source.bands))), sampled, tuple(notes)

@@ -136,6 +136,14 @@ def test_places_that_cannot_be_decoded_are_counted(write_scene: Write) -> None:
     assert "1 of the places that were sampled cannot be decoded" in err
 
 
+@pytest.mark.parametrize("valid", [0, 1])
+def test_a_raster_without_a_valid_pixel_is_noted(write_scene: Write, valid: int) -> None:
+    values = np.full((2, 20, 30), 7, "uint8")
+    values[:, 3, :valid] = 8
+    _, _, err = run(write_scene(values, nodata=7))
+    assert ("note: no pixel of the sample is valid" in err) == (not valid)
+
+
 @pytest.mark.parametrize("content", [b"", b"some text", b"II*\0"])
 def test_what_is_no_raster_ends_in_one_line(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "bad.tif").write_bytes(content)
