@@ -28,6 +28,10 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run that is in --out, if any.")
     ] = False,
+    label_share: Annotated[
+        float | None,
+        typer.Option(help="Share of the labelled blocks to fit on, to see what fewer labels do."),
+    ] = None,
     init: Annotated[
         str | None,
         typer.Option(
@@ -74,7 +78,8 @@ def train(
     from geohier.training.fit import train as run
     from geohier.training.run_folder import shortened
 
-    settings = load_config(config, [*(overrides or []), *_first_weights(init)])
+    said = [*(overrides or []), *_share(label_share), *_first_weights(init)]
+    settings = load_config(config, said)
     if allow_download:
         fetch_data(settings.data)
     folder = out or Path("runs") / (config.stem + ("-fast" if fast_dev_run else ""))
@@ -87,6 +92,10 @@ def train(
         allow_download=allow_download,
     )
     typer.echo(_summary(model, as_json=as_json))
+
+
+def _share(label_share: float | None) -> list[str]:
+    return [] if label_share is None else [f"training.label_share={label_share}"]
 
 
 def _first_weights(init: str | None) -> list[str]:

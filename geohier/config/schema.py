@@ -266,6 +266,9 @@ class TrainingConfig(Section):
     """Seed of all that is drawn: choose blocks, first weights, chips, augmentation."""
     choose_share: Annotated[float, Field(gt=0, lt=1)] = 0.15
     """Share of the train blocks that make choices (early stop, best checkpoint)."""
+    label_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of the labelled blocks outside choose that is fitted on, at least one: how a model does
+    with fewer labels. A larger share of the same seed holds a smaller one."""
     block_px: PositiveInt = 512
     """Side of the blocks that are shared out between fit and choose, in pixels of the scene."""
     buffer_px: NonNegativeInt = 64

@@ -9,6 +9,7 @@ import psutil
 from geohier.config.schema import DataConfig, TrainConfig
 from geohier.data.catalog import LabelledScene, read_catalog
 from geohier.data.label_rules import LabelRules
+from geohier.data.label_share import keep_share
 from geohier.data.labelled import LabelledPixels
 from geohier.data.labels import LabelTable, check_classes, check_values
 from geohier.data.normalise import file_hash, measure_bands, own_statistics
@@ -181,7 +182,10 @@ def _fields(
     splits = block_split(
         blocks, share=training.choose_share, buffer_px=training.buffer_px, seed=training.seed
     )
-    fit = tuple(_field(one, splits[one.scene.id].fit, config) for one in scenes)
+    kept = {name: split.fit for name, split in splits.items()}
+    if training.label_share < 1:
+        kept = keep_share(kept, share=training.label_share, seed=training.seed)
+    fit = tuple(_field(one, kept[one.scene.id], config) for one in scenes)
     choose = tuple(_field(one, splits[one.scene.id].choose, config) for one in scenes)
     return fit, choose
 

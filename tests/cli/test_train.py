@@ -106,6 +106,15 @@ def test_published_weights_are_fetched_only_where_that_is_allowed(
     assert "could not be fetched: no route to host" in refused.stderr
 
 
+def test_fewer_labels_are_an_option(config: Path) -> None:
+    quick = ["train", str(config), "--fast-dev-run", "--quiet", "-o", "few"]
+    done = runner.invoke(app, [*quick, "--label-share", "0.5"])
+    assert done.exit_code == 0, done.output
+    assert load_model("few/model").config.training.label_share == 0.5
+    refused = runner.invoke(app, [*quick, "--label-share", "0"])
+    assert refused.exit_code == 2
+
+
 def test_a_quick_try_keeps_out_of_the_way_of_the_run_itself(config: Path) -> None:
     tried = runner.invoke(app, ["train", str(config), "--fast-dev-run", "--quiet"])
     assert tried.exit_code == 0, tried.output
