@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+import typer
 from colour_scenes import SHAPE, values
 from small_models import Echo
+
+from geohier.cli.main import app
 
 Write = Callable[..., Path]
 
@@ -85,6 +88,18 @@ def test_mistakes_are_named_in_one_line(
     assert result.err.startswith("geohier: ")
     assert len(result.err.splitlines()) == 1
     assert {path.name for path in tmp_path.iterdir()} == {"scene.tif", "m"}
+
+
+def test_flags_and_lists_may_be_repeated(run: Callable, echo: Echo, scene: Path) -> None:
+    words = ("plan", scene, scene, "-m", "echo", "--device", "cpu")
+    assert run(*words, "--confidence", "--confidence").code == 0
+    assert run(*words, "--threshold", "land=0.5", "--threshold", "roof=0.5").code == 0
+
+
+def test_a_shell_that_completes_half_a_line_is_not_told_of_mistakes() -> None:
+    command = typer.main.get_command(app).get_command(None, "evaluate")
+    words = ["a.tif", "--labels", "a", "--labels", "b"]
+    command.make_context("evaluate", words, resilient_parsing=True)
 
 
 @pytest.mark.parametrize("spoil", ["missing", "file", "empty"])
