@@ -2,13 +2,19 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from geohier.cli.errors import reports_errors, say
+from geohier.cli.given_once import GivenOnce
 from geohier.cli.progress import pixel_progress
 from geohier.errors import ConfigError
+
+if TYPE_CHECKING:
+    from geohier.config.schema import DataConfig
+
+SPLIT_FILE = "split.csv"
 
 app = typer.Typer(no_args_is_help=True, help="Look at labelled scenes, and split them.")
 
@@ -18,7 +24,7 @@ Overrides = Annotated[
 ]
 
 
-@app.command()
+@app.command(cls=GivenOnce)
 @reports_errors
 def check(
     config: Annotated[Path, typer.Argument(help="YAML config; `geohier init` writes one.")],
@@ -68,3 +74,103 @@ def check(
         say(f"{picture}: written")
     if report.exit_code:
         raise typer.Exit(report.exit_code)
+
+
+@app.command(cls=GivenOnce)
+@reports_errors
+def split(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CONFIG|FOLDER", help="YAML config, or folder of images and masks.", exists=True
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", "-o", help="split.csv to write; with --folds, a folder of fold_1, fold_2, ..."
+        ),
+    ],
+    overrides: Overrides = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(min=2, help="So many splits, of which each block is val in one."),
+    ] = None,
+    val_share: Annotated[
+        float | None,
+        typer.Option(help="Share of the labels for val, without --folds.", show_default="0.2"),
+    ] = None,
+    block_px: Annotated[
+        int, typer.Option(min=1, help="Side of the blocks, in pixels of the scenes.")
+    ] = 512,
+    buffer_px: Annotated[
+        int, typer.Option(min=0, help="Strip around val blocks that is in no split, in pixels.")
+    ] = 64,
+    seed: Annotated[int, typer.Option(min=0, help="Decides between blocks of about one size.")] = 0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace what is in --out.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Split scenes anew into train and val by blocks of ground, with all classes in both.
+
+    A block is on one side in all scenes that show it, also at other dates, and train keeps a
+    distance to val. What split the scenes have now counts for nothing.
+
+    Examples:
+      geohier data split scenes/config.yaml --out scenes/new/split.csv
+
+      geohier data split scenes --folds 5 --out scenes/folds
+    """
+    if folds is not None and val_share is not None:
+        raise ConfigError("--val-share is not for --folds: each of k folds judges by 1/k")
+    share = 0.2 if val_share is None else val_share
+    if not 0 < share < 1:
+        raise ConfigError(f"--val-share {share:g}: give a share above 0 and below 1")
+    from geohier.cli.data_tables import print_folds
+    from geohier.data.resplit import refuse_existing, resplit, write_split_files
+
+    shares = [share] if folds is None else [1 / folds] * folds
+    numbers = range(1, len(shares) + 1)
+    targets = [out] if folds is None else [out / f"fold_{at}" / "split.csv" for at in numbers]
+    refuse_existing(targets, overwrite=overwrite)
+    config = _scenes_of(source, overrides or [])
+    with pixel_progress(source.name) as show:
+        found = resplit(
+            config,
+            shares=shares,
+            block_px=block_px,
+            buffer_px=buffer_px,
+            seed=seed,
+            on_pixels=show,
+        )
+    write_split_files(found, config, targets, overwrite=overwrite)
+    if as_json:
+        typer.echo(json.dumps(found.to_json(targets), indent=2))
+    else:
+        print_folds(found)
+    for target in targets:
+        say(f"{target}: written")
+    _say_next(source, config, targets[0])
+
+
+def _scenes_of(source: Path, overrides: list[str]) -> "DataConfig":
+    """Return the scenes of a config, or of a folder, whose config.yaml counts if it has one."""
+    from geohier.config.load import load_config
+    from geohier.data.initialise import CONFIG_FILE
+    from geohier.data.resplit import folder_config
+
+    if source.is_dir() and not (source / CONFIG_FILE).is_file():
+        if overrides:
+            raise ConfigError(f"--set changes a config, and {source} is a folder without one")
+        return folder_config(source)
+    return load_config(source / CONFIG_FILE if source.is_dir() else source, overrides).data
+
+
+def _say_next(source: Path, config: "DataConfig", target: Path) -> None:
+    """Say how the split is used, where it lies in a folder of its own."""
+    if source.is_dir() or target.name != SPLIT_FILE or target.parent.resolve() == config.root:
+        return
+    areas = config.labels.areas
+    kept = "" if areas is None else f" --set data.labels.areas={(config.root / areas).absolute()}"
+    say(f"to use it: geohier train {source} --set data.root={target.parent}{kept}")

@@ -7,6 +7,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from geohier.data.resplit import Resplit
 from geohier.studies.data_check import PERCENTILES, DataReport, SplitReport
 
 PIPED_WIDTH = 120
@@ -127,6 +128,23 @@ def _advice(report: DataReport) -> Iterator[str]:
     strides = " ".join(f"{stride}" for stride in advice.strides)
     yield f"  model.encoder_depth: {advice.encoder_depth} (levels with strides of {strides} px)"
     yield f"  chips.size_px: {advice.chip_px}"
+
+
+def print_folds(found: Resplit) -> None:
+    """Print how many blocks val has in each fold, and the share of each class, beside the whole."""
+    several = len(found.folds) > 1
+    names = [f"fold {number}" if several else "val" for number, _ in enumerate(found.folds, 1)]
+    parts = [(fold.val_blocks, fold.val_px) for fold in found.folds]
+    parts.append((found.blocks, found.class_px))
+    totals = [sum(pixels.values()) for _, pixels in parts]
+    table = new_table("What is in val, and in all" if not several else "Val", "", *names, "all")
+    table.add_row("blocks", *(f"{blocks:,}" for blocks, _ in parts))
+    table.add_row("labelled px", *(f"{total:,}" for total in totals))
+    table.add_section()
+    for name in found.class_px:
+        shares = zip(parts, totals, strict=True)
+        table.add_row(name, *(_share(pixels[name], total) for (_, pixels), total in shares))
+    print_tables(iter([table]))
 
 
 def _share(part: int, whole: int) -> str:

@@ -54,7 +54,9 @@ class Initialised:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Found:
+class Survey:
+    """Sizes of images, pixels of each label value, and the GSD of each image that has a CRS."""
+
     shapes: tuple[tuple[int, int], ...]
     values: Counter[float]
     gsds_m: tuple[float, ...]
@@ -88,8 +90,8 @@ def initialise(folder: Path, *, seed: int = 0) -> Initialised:
 def _configured(folder: Path, split_file: Path | None) -> Initialised:
     placeholder = DataConfig.model_validate({"root": folder, "classes": {0: "a", 1: "b"}})
     catalog = read_catalog(placeholder)
-    found = _survey([(scene.image, scene.mask) for scene in catalog.scenes])
-    classes, ignore = _classes(found.values, folder)
+    found = survey_pairs([(scene.image, scene.mask) for scene in catalog.scenes])
+    classes, ignore = guess_classes(found.values, folder)
     data = {
         "root": Path(),
         "classes": classes,
@@ -111,7 +113,13 @@ def _configured(folder: Path, split_file: Path | None) -> Initialised:
     )
 
 
-def _survey(pairs: list[tuple[Path, Path]]) -> _Found:
+def survey_pairs(pairs: list[tuple[Path, Path]]) -> Survey:
+    """Look at all images and masks.
+
+    Raises:
+        LabelError: the masks hold more values than labels have.
+        InputError: a file cannot be read.
+    """
     shapes, gsds, values = [], [], Counter[float]()
     for image, mask in pairs:
         shape, gsd = _grid(image)
@@ -123,7 +131,7 @@ def _survey(pairs: list[tuple[Path, Path]]) -> _Found:
                 f"{mask}: the masks hold more than {MOST_CLASSES} values: they look like images, "
                 "not like labels of one value per class"
             )
-    return _Found(shapes=tuple(shapes), values=values, gsds_m=tuple(gsds))
+    return Survey(shapes=tuple(shapes), values=values, gsds_m=tuple(gsds))
 
 
 def _grid(image: Path) -> tuple[tuple[int, int], float | None]:
@@ -142,7 +150,9 @@ def _mask_values(mask: Path) -> Counter[float]:
     return total
 
 
-def _classes(values: Counter[float], folder: Path) -> tuple[list[dict[str, object]], int | None]:
+def guess_classes(
+    values: Counter[float], folder: Path
+) -> tuple[list[dict[str, object]], int | None]:
     """Guess classes and the ignore value: 255 is ignored unless it is one of only two values."""
     odd = [value for value in values if not value.is_integer()]
     if odd:
@@ -169,7 +179,7 @@ def _common_gsd(gsds_m: tuple[float, ...]) -> float | None:
     return float(f"{median(gsds_m):.2g}")
 
 
-def _head(found: _Found, catalog: Catalog) -> str:
+def _head(found: Survey, catalog: Catalog) -> str:
     gsds = f", GSD {min(found.gsds_m):.3g} to {max(found.gsds_m):.3g} m" if found.gsds_m else ""
     labels = ", ".join(f"{value:g} ({count} px)" for value, count in sorted(found.values.items()))
     return (

@@ -18,7 +18,7 @@ from shapely import STRtree
 
 from geohier.data.labelled import LabelledPixels
 from geohier.data.normalise import file_hash
-from geohier.data.outline import Circle, frame_of, labelled_outline, meeting, place_on
+from geohier.data.outline import Circle, are_near, labelled_outline, meeting, place_on
 from geohier.errors import InputError
 from geohier.geo.gsd import pixel_size_m
 
@@ -117,10 +117,10 @@ def _close_pairs(
     """Yield pairs whose images are the same or near; the flag says which."""
     placed = [[one for one in some if _has_place(one)] for some in (train, val)]
     circles = [[Circle.around(one.geobox) for one in some] for some in placed]
-    for at, near in meeting(*circles, within_m):
+    for at, near in meeting(circles[0], circles[1], within_m):
         one, other = placed[0][at], placed[1][near]
         same = _files(one) == _files(other)
-        if same or _frames_are_near(one, other, within_m):
+        if same or are_near(one.geobox, other.geobox, within_m):
             yield one, other, same
     hashed = cache(lambda one: file_hash(*one.image_files))
     for one, other in product(
@@ -136,14 +136,6 @@ def _has_place(one: LabelledPixels) -> bool:
 
 def _files(one: LabelledPixels) -> tuple[Path, ...]:
     return tuple(Path(path).resolve() for path in one.image_files)
-
-
-def _frames_are_near(one: LabelledPixels, other: LabelledPixels, within_m: float) -> bool:
-    size = pixel_size_m(one.geobox)
-    assert size is not None
-    frame = place_on(frame_of(one.geobox), one.geobox, one.geobox, size)
-    around = place_on(frame_of(other.geobox), other.geobox, one.geobox, size)
-    return bool(len(around)) and bool(shapely.dwithin(frame[0], around[0], within_m))
 
 
 def _nearness(

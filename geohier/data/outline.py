@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import shapely
 from affine import Affine
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
+from shapely.geometry.base import BaseGeometry
 
 from geohier.data.labelled import LabelledPixels, inside
 from geohier.data.labels import IGNORE_INDEX
 from geohier.data.strips import labelled_strips
+from geohier.geo.gsd import pixel_size_m
 from geohier.geo.window import Window
 
 EARTH_RADIUS_M = 6_371_000
@@ -46,7 +48,7 @@ def labelled_outline(one: LabelledPixels) -> NDArray[np.object_]:
 
 def _pieces(
     labelled: NDArray[np.bool_], strip: Window, parts: tuple[Window, ...]
-) -> list[shapely.Polygon]:
+) -> list[BaseGeometry]:
     if labelled.all():
         return [shapely.box(strip.col_off, strip.row_off, strip.col_stop, strip.row_stop)]
     if np.count_nonzero(labelled[:, 1:] != labelled[:, :-1]) > MOST_EDGES:
@@ -112,8 +114,9 @@ def meeting(
     return np.array(pairs, np.int64).reshape(-1, 2)
 
 
-def _arc_m(chord: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(2 * np.arcsin(np.minimum(chord / 2, 1.0)) * EARTH_RADIUS_M)
+def _arc_m(chord: ArrayLike) -> NDArray[np.float64]:
+    halves = np.asarray(chord, np.float64) / 2
+    return np.asarray(2 * np.arcsin(np.minimum(halves, 1.0)) * EARTH_RADIUS_M)
 
 
 def place_on(
@@ -148,9 +151,14 @@ def _in_pixels_of(shapes: NDArray[np.object_], grid: GeoBox, target: GeoBox) -> 
     return np.asarray(moved[np.isfinite(shapely.bounds(moved)).all(axis=-1)])
 
 
-def frame_of(grid: GeoBox) -> NDArray[np.object_]:
-    """Return the outline of a grid, in its pixels."""
-    return np.array([_frame(grid)], np.object_)
+def are_near(grid: GeoBox, other: GeoBox, within_m: float) -> bool:
+    """Return whether two grids that have a CRS come as close on the ground as a distance."""
+    size = pixel_size_m(grid)
+    assert size is not None
+    frames = [np.array([_frame(one)], np.object_) for one in (grid, other)]
+    here = place_on(frames[0], grid, grid, size)
+    there = place_on(frames[1], other, grid, size)
+    return bool(len(there)) and bool(shapely.dwithin(here[0], there[0], within_m))
 
 
 @cache
@@ -162,5 +170,5 @@ def _frame(grid: GeoBox) -> shapely.Polygon:
     return shapely.box(0, 0, grid.width, grid.height)
 
 
-def _onto(affine: Affine, xy: NDArray[np.float64]) -> NDArray[np.float64]:
+def _onto(affine: Any, xy: NDArray[np.float64]) -> NDArray[np.float64]:  # noqa: ANN401 - takes arrays
     return np.column_stack(affine @ xy.T)

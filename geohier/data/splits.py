@@ -39,8 +39,8 @@ def blocks_of(
     """
     grid = [
         Window(row_off=top, col_off=left, height=bottom - top, width=right - left)
-        for top, bottom in pairwise(_edges(height, block_px))
-        for left, right in pairwise(_edges(width, block_px))
+        for top, bottom in pairwise(edges_of(height, block_px))
+        for left, right in pairwise(edges_of(width, block_px))
     ]
     if not within:
         return tuple(grid)
@@ -95,7 +95,8 @@ def _drawn(counts: Mapping[str, int], share: float, seed: int) -> dict[str, set[
     return drawn
 
 
-def _edges(length: int, block_px: int) -> list[int]:
+def edges_of(length: int, block_px: int) -> list[int]:
+    """Return where a length is cut into even pieces of about `block_px`, both ends included."""
     count = max(1, round(length / block_px))
     return [round(at * length / count) for at in range(count + 1)]
 

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 
 import numpy as np
@@ -141,23 +142,21 @@ def _labels(evidence: Evidence) -> list[str]:
     for (one, _), values in zip(evidence.surveyed, evidence.values, strict=True):
         masks[one.scene.mask] = values
     unknown = _refusals(
-        [lambda v=values, m=mask: check_values(v, table, m) for mask, values in masks.items()]
+        [partial(check_values, values, table, mask) for mask, values in masks.items()]
     )
     total: Counter[float] = Counter()
     for (one, _), values in zip(evidence.surveyed, evidence.values, strict=True):
         if one.scene.split == "train":
             total.update(values)
     if not unknown and total:
-        return _refusals([lambda: check_classes(total, table, evidence.config.data.root)])
+        return _refusals([partial(check_classes, total, table, evidence.config.data.root)])
     return unknown
 
 
 def _units(evidence: Evidence) -> list[str]:
     """Return scenes whose bands are scaled otherwise, or hold what the first one's cannot."""
     names, declared = evidence.names, evidence.declared
-    scaled = _refusals(
-        [lambda o=one: check_units(o, names, declared) for one, _ in evidence.surveyed]
-    )
+    scaled = _refusals([partial(check_units, one, names, declared) for one, _ in evidence.surveyed])
     return scaled + [
         line
         for one, survey in evidence.surveyed

@@ -1,4 +1,4 @@
-"""`geohier data check`: what it says of labelled scenes, good and bad."""
+"""`geohier data`: what it says of labelled scenes, good and bad, and how it splits them."""
 
 import csv
 from collections.abc import Callable
@@ -146,14 +146,14 @@ def test_one_image_in_both_splits_is_told_with_the_smallest_distance(
 
 
 def test_labels_decide_and_not_how_far_images_reach(folder: Folder, run: Run) -> None:
-    """Two sheets that overlap by half, each labelled on the half that the other lacks."""
+    """Two sheets that overlap by half, each labelled on a part that the other lacks."""
     left, right = roofs(), roofs()
-    left[:, 32:] = right[:, :32] = 255
+    left[:, 32:] = right[:, :24] = 255
     folder.add("west", left)
     folder.add("east", right, "val", east_km=0.32)
     done = run("data", "check", folder.config(), "--json")
     assert done.code == 0, done.err
-    assert done.json["nearnesses"][0]["distance"] == pytest.approx(320, abs=1)
+    assert done.json["nearnesses"][0]["distance"] == pytest.approx(240, abs=1)
 
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
@@ -191,14 +191,14 @@ def test_all_that_is_wrong_is_told_at_once(good: Folder, run: Run) -> None:
     strange[:2] = 7
     good.add("strange", strange, east_km=40)
     elsewhere = Affine(10, 0, 900_000, 0, -10, 5_000_000)
-    good.write(roofs()[None], "data/far.tif", transform=elsewhere)
-    good.add("far", Path("far.tif"), east_km=60)
+    good.write(roofs()[None], "data/far_mask.tif", transform=elsewhere)
+    good.add("far", Path("far_mask.tif"), east_km=60)
     raw = np.full((3, 64, 64), 9000, "uint16")
     good.add("raw", roofs(), east_km=80, image=raw)
     done = run("data", "check", good.config())
     assert done.code == 3
     errors = [line for line in done.err.splitlines() if line.startswith("geohier: ")]
-    assert "far.tif lies outside the image" in errors[0]
+    assert "far_mask.tif lies outside the image" in errors[0]
     assert "label values 7 (128 px) are neither a class nor ignored" in errors[1]
     assert "red is uint16 with values from 9000 to 9000, in the first train scene" in errors[2]
     assert "uint8: convert it" in errors[2]
@@ -239,3 +239,70 @@ def test_a_picture_must_be_a_png_and_notes_name_what_is_missing(good: Folder, ru
     done = run("data", "check", good.config())
     assert done.code == 0
     assert "note: there is no val scene" in done.err
+
+
+def test_folds_are_written_to_folders_that_train_and_check_take(folder: Folder, run: Run) -> None:
+    for at, name in enumerate("abc"):
+        folder.add(name, roofs(), east_km=20 * at)
+    config = folder.config()
+    words = ("data", "split", config, "--folds", 3, "--block-px", 16, "--buffer-px", 2)
+    out = folder.path / "folds"
+    done = run(*words, "--out", out, "--json")
+    assert done.code == 0, done.err
+    assert done.json["blocks"] == 48
+    assert done.json["class_px"] == {"ground": 3 * (4096 - 576), "roof": 3 * 576}
+    assert sum(fold["val_px"]["roof"] for fold in done.json["folds"]) == 3 * 576
+    assert f"to use it: geohier train {config} --set data.root={out}/fold_1" in done.err
+    for number in (1, 2, 3):
+        root = f"data.root={out}/fold_{number}"
+        checked = run("data", "check", config, "--set", root, "--json", "--buffer-m", 19)
+        assert checked.code == 0, checked.err
+        judged = checked.json["splits"]["val"]["class_px"]
+        assert judged == done.json["folds"][number - 1]["val_px"]
+        assert all(near["distance"] > 19.9 for near in checked.json["nearnesses"])
+
+    again = run(*words, "--out", out)
+    assert again.code == 2
+    assert "is there already: give another --out, or --overwrite" in again.err
+    replaced = run(*words, "--out", out, "--overwrite", "--seed", 3)
+    assert replaced.code == 0
+    assert "fold 3" in replaced.out
+
+
+def test_a_folder_of_images_and_masks_is_split_as_it_is(folder: Folder, run: Run) -> None:
+    for kind in ("images", "masks"):
+        (folder.path / "data" / kind).mkdir()
+    for at, name in enumerate("ab"):
+        place = {"transform": Affine(10, 0, 500_000 + 20 * KM * at, 0, -10, 5_000_000)}
+        folder.write(np.zeros((3, 64, 64), "uint8"), f"data/images/{name}.tif", **place)
+        folder.write(roofs()[None], f"data/masks/{name}.tif", **place)
+    data = folder.path / "data"
+    done = run("data", "split", data, "--out", data / "split.csv", "--block-px", 16)
+    assert done.code == 2
+    assert "buffers of 64 px around the val blocks leave nothing to train on" in done.err
+    options = ("--block-px", 16, "--buffer-px", 4, "--val-share", 0.25)
+    done = run("data", "split", data, "--out", data / "split.csv", *options)
+    assert done.code == 0, done.err
+    shares = [line.split() for line in done.out.splitlines() if "class_1" in line]
+    assert shares[0][2] == "14.1%"
+    rows = list(csv.DictReader((data / "split.csv").read_text().splitlines()))
+    assert {(row["scene"], row["split"]) for row in rows} >= {("a", "train"), ("b", "train")}
+    assert rows[0]["image"] == "images/a.tif"
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (("--folds", "3", "--val-share", "0.3"), "--val-share is not for --folds"),
+        (("--val-share", "1"), "give a share above 0 and below 1"),
+        (("--block-px", "900"), "1 blocks hold labels, but 2 parts are wanted"),
+    ],
+)
+def test_splits_that_cannot_be_are_refused(
+    folder: Folder, run: Run, options: tuple[str, ...], complaint: str
+) -> None:
+    folder.add("a", roofs())
+    done = run("data", "split", folder.config(), "--out", folder.path / "s.csv", *options)
+    assert done.code == 2
+    assert complaint in done.err
+    assert not (folder.path / "s.csv").exists()
