@@ -51,7 +51,8 @@ class SegmentationLoss:
             - logits: `(B, K, H, W)`
             - labels: `(B, H, W)` class indexes, IGNORE_INDEX where unlabelled
         """
-        return {name: self._term(name, *known_pixels(logits, labels)) for name in self.weights}
+        known = known_pixels(logits, labels)  # once: else gradients are rounded term by term
+        return {name: self._term(name, *known) for name in self.weights}
 
     def _term(self, name: str, logits: Tensor, labels: Tensor, labelled: Tensor) -> Tensor:
         of = self.config

@@ -118,6 +118,15 @@ def test_gradients_are_finite_however_sure_the_answer(
         assert bool(logits.grad.isfinite().all())
 
 
+def test_gradients_of_half_precision_are_rounded_once_not_term_by_term() -> None:
+    labels, logits = drawn_labels(0, 3, 0.3), drawn_logits(0, 3).bfloat16()
+    found = []
+    for exact in (logits.requires_grad_(), logits.detach().float().requires_grad_()):
+        loss = weigh(losses(exact, labels), dict.fromkeys(EVERY, 1.0))
+        found.append(torch.autograd.grad(loss, exact)[0])
+    assert torch.equal(found[0], found[1].bfloat16())
+
+
 @given(st.integers(0, 99), st.integers(2, 5), st.sampled_from([0.0, 0.5]))
 def test_of_a_hard_answer_lovasz_and_dice_are_what_iou_and_f1_lack(
     seed: int, classes: int, ignored: float
