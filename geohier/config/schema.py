@@ -82,9 +82,12 @@ class DataConfig(Section):
     STAC catalogue on disk; relative to data.root unless absolute. Paths in it start at its own
     folder; those of a STAC catalogue may not leave that folder or data.root."""
     torchgeo: TorchgeoConfig | None = None
-    """Data set that torchgeo knows, such as {dataset: LoveDA}, whose files lie in data.root."""
+    """Data set that torchgeo knows, whose files are on this machine: {dataset: LoveDA, root: its
+    folder, arguments: {scene: [rural]}}. Rasters that are images alone take labels: {dataset, root}
+    of another one, and val: names of the scenes that judge, with * and ?."""
     splits: SplitsConfig = SplitsConfig()
-    """How split.csv, a catalogue or a torchgeo data set names train and val."""
+    """How split.csv, a catalogue or a torchgeo data set names train and val: the column (or the
+    property) and the names that stand for each; scenes of other splits are left out."""
     image_columns: tuple[str, ...] = Field(default=("image",), min_length=1)
     """Columns of split.csv or of the catalogue, assets of STAC items, or keys of a torchgeo data
     set whose rasters together are a scene, such as [image, s1, dem]; the first gives the grid, to

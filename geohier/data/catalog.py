@@ -18,19 +18,11 @@ from geohier.config.schema import DataConfig, ImageMaskPair
 from geohier.data.catalog_stac import is_stac, read_stac
 from geohier.data.catalog_table import read_table
 from geohier.data.catalog_torchgeo import fetch_torchgeo, read_torchgeo
-from geohier.data.labelled_scene import LabelledScene, Split, windows_text
+from geohier.data.labelled_scene import LabelledScene, Split
 from geohier.data.pairs import find_pairs
 from geohier.errors import InputError
 
-__all__ = [
-    "SPLIT_FILE",
-    "Catalog",
-    "LabelledScene",
-    "Split",
-    "fetch_data",
-    "read_catalog",
-    "windows_text",
-]
+__all__ = ["SPLIT_FILE", "Catalog", "LabelledScene", "Split", "fetch_data", "read_catalog"]
 
 SPLIT_FILE = "split.csv"
 

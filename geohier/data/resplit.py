@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geohier.config.schema import DataConfig
-from geohier.data.catalog import SPLIT_FILE, LabelledScene, Split, read_catalog, windows_text
+from geohier.data.catalog import SPLIT_FILE, LabelledScene, Split, read_catalog
+from geohier.data.class_guess import guess_classes
 from geohier.data.ground_blocks import GroundGrid, ground_grids
-from geohier.data.initialise import guess_classes, survey_pairs
 from geohier.data.label_rules import LabelRules
 from geohier.data.labelled import LabelledPixels
+from geohier.data.labelled_scene import windows_text
 from geohier.data.labels import IGNORE_INDEX, LabelTable, check_values
 from geohier.data.pairs import find_pairs
 from geohier.data.scene_bands import choose_bands, find_bands
@@ -83,8 +84,9 @@ def folder_config(folder: Path) -> DataConfig:
         pairs = list(find_pairs(folder))
         listed = [{"image": one.absolute(), "mask": mask.absolute()} for one, mask in pairs]
         values["train"] = listed
-    classes, ignore = guess_classes(survey_pairs(pairs).values, folder)
-    return DataConfig.model_validate({**values, "classes": classes, "ignore": ignore})
+    guess = guess_classes((labels for _, labels in pairs), folder)
+    said = {"classes": guess.classes, "ignore": guess.ignore, "labels": guess.labels}
+    return DataConfig.model_validate({**values, **said})
 
 
 def resplit(

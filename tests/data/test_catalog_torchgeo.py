@@ -139,6 +139,17 @@ def test_images_take_the_labels_of_another_data_set_that_lie_over_them(tmp_path:
     assert (train.mask, val.mask) == (lulc, lulc)
 
 
+def test_of_label_rasters_of_several_years_the_images_own_is_taken(tmp_path: Path) -> None:
+    write_naip(tmp_path / "naip", places=1)
+    for year in (2013, 2018, 2019):
+        path = tmp_path / "de" / f"de_lulc_{year}_2022-Edition.tif"
+        write_raster(path, Affine(10, 0, 499_500, 0, -10, 4_400_400), side=200, crs="EPSG:26918")
+    labels: Said = {"dataset": "ChesapeakeDE", "root": "de"}
+    said: Said = {"dataset": "NAIP", "root": "naip", "labels": labels}
+    (scene,) = read_catalog(make_config(tmp_path, said)).scenes
+    assert scene.mask.name == "de_lulc_2019_2022-Edition.tif"
+
+
 def two_label_rasters(root: Path, *, first_covers_all: bool) -> Said:
     write_naip(root / "naip", places=1)
     side = 60 if first_covers_all else 8

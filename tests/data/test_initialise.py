@@ -3,16 +3,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import geopandas
 import numpy as np
 import pytest
+import rasterio
+import shapely
 from PIL import Image
+from shapely import Point, Polygon
+from shapely.geometry.base import BaseGeometry
 
 from geohier.config.load import load_config
 from geohier.data.catalog import read_catalog
 from geohier.data.initialise import initialise
 from geohier.data.labelled import inside
-from geohier.data.pairs import find_pairs
 from geohier.data.prepare import prepare
+from geohier.data.resplit import folder_config
 from geohier.errors import InputError, LabelError, OutputExistsError, ResourceError
 from geohier.geo.window import Window
 
@@ -171,26 +176,10 @@ def test_an_interruption_leaves_no_split_behind(
     for at in range(5):
         add_scene(f"s{at}", *scene(rng))
     (data_folder / "split.csv").unlink()
-    monkeypatch.setattr("geohier.data.initialise.count_values", interrupted)
+    monkeypatch.setattr("geohier.data.class_guess.count_values", interrupted)
     with pytest.raises(KeyboardInterrupt):
         initialise(data_folder)
     assert sorted(path.name for path in data_folder.iterdir()) == ["images", "masks"]
-
-
-def test_pairs_are_found_by_the_usual_names(tmp_path: Path) -> None:
-    layouts = [
-        ("img/x.jpg", "labels/x.png"),
-        ("images/x.tif", "masks/x_mask.tif"),
-        ("x.png", "x_mask.png"),
-        ("x.tif", "x_label.png"),
-    ]
-    for at, (image, mask) in enumerate(layouts):
-        for name in (image, mask):
-            path = tmp_path / str(at) / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.new("L", (4, 4)).save(path)
-        root = tmp_path / str(at)
-        assert find_pairs(root) == ((root / image, root / mask),)
 
 
 def test_a_folder_without_pairs_says_how_to_name_them(tmp_path: Path) -> None:
@@ -198,37 +187,195 @@ def test_a_folder_without_pairs_says_how_to_name_them(tmp_path: Path) -> None:
         initialise(tmp_path)
 
 
-def test_an_image_without_a_mask_is_named(tmp_path: Path) -> None:
-    for name in ("a.png", "a_mask.png", "b.png"):
-        Image.new("L", (4, 4)).save(tmp_path / name)
-    with pytest.raises(InputError, match=r"1 of 2 images have no mask \(b.png\)"):
-        initialise(tmp_path)
+def square(x: int, y: int, side: int = 10) -> Polygon:
+    """A box on the grid of the scenes; its corner in pixels, column before row."""
+    left, top = 500_000 + x, 5_000_000 - y
+    return shapely.box(left, top - side, left + side, top)
+
+
+@pytest.fixture
+def label_with(
+    add_scene: AddScene, rng: np.random.Generator, data_folder: Path
+) -> Callable[..., None]:
+    """Return a function that writes five scenes of 64 px with these features as labels."""
+
+    def write(
+        columns: dict[str, list[object]], shapes: list[BaseGeometry], suffix: str = ".gpkg"
+    ) -> None:
+        for at in range(5):
+            add_scene(f"s{at}", *scene(rng))
+            (data_folder / "masks" / f"s{at}.tif").unlink()
+            frame = geopandas.GeoDataFrame(columns, geometry=shapes, crs="EPSG:32631")
+            frame.to_crs("EPSG:4326").to_file(data_folder / "masks" / f"s{at}{suffix}")
+        (data_folder / "split.csv").unlink()
+
+    return write
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".geojson", ".fgb", ".shp"])
+def test_features_of_one_kind_are_a_class_before_a_background(
+    label_with: Callable[..., None], data_folder: Path, suffix: str
+) -> None:
+    label_with({"height": [2.5, 3.5]}, [square(4, 4), square(40, 40)], suffix)
+    done = initialise(data_folder)
+    config = load_config(done.config_file)
+    assert [one.name for one in config.data.classes] == ["background", "object"]
+    assert config.data.labels.outside == "background"
+    assert prepare(config).label_counts == {0.0: 4 * (4096 - 200), 1.0: 4 * 200}
+    without_config = folder_config(data_folder)
+    assert (without_config.classes, without_config.labels) == (
+        config.data.classes,
+        config.data.labels,
+    )
 
 
 @pytest.mark.parametrize(
-    ("names", "says"),
+    ("columns", "name"),
     [
-        (["images/a.png", "masks/a.png", "masks/a_mask.png"], r"a\.png and a_mask\.png"),
-        (["a.png", "a_mask.png", "a_gt.png"], r"a_gt\.png and a_mask\.png"),
-        (["images/a.png", "masks/a.png", "masks/b.png"], r"1 of 2 masks have no image \(b\.png\)"),
-        (["a.png", "a_mask.png", "b_mask.png"], r"1 of 2 masks have no image \(b_mask\.png\)"),
+        ({"class": ["tree", "tree"]}, "tree"),
+        ({"class": [3, 3]}, "object"),
+        ({"class": ["background", "background"]}, "object"),
     ],
-    ids=["two masks", "two masks beside it", "no image", "no image beside it"],
+    ids=["a name", "a number", "the other one"],
 )
-def test_every_mask_belongs_to_one_image_alone(tmp_path: Path, names: list[str], says: str) -> None:
-    for name in names:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    with pytest.raises(InputError, match=says):
-        find_pairs(tmp_path)
+def test_a_column_with_one_name_names_the_class(
+    label_with: Callable[..., None], data_folder: Path, columns: dict[str, list[object]], name: str
+) -> None:
+    label_with(columns, [square(4, 4), square(40, 40)])
+    classes = initialise(data_folder).config.data.classes
+    assert [one.name for one in classes] == ["background", name]
 
 
-@pytest.mark.parametrize("stem", ["a_gt", "A-Mask", "_mask"])
-def test_an_image_may_itself_be_named_like_a_mask(tmp_path: Path, stem: str) -> None:
-    for folder in ("images", "masks"):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / f"{stem}.tif").touch()
-    assert len(find_pairs(tmp_path)) == 1
+@pytest.mark.parametrize(
+    ("column", "names", "values"),
+    [
+        (["Roof", "road", "roof"], ["road", "roof"], [1, 2]),
+        ([7, 3, 255], ["class_3", "class_7", "class_255"], [3, 7, 255]),
+    ],
+    ids=["names", "values"],
+)
+def test_a_column_of_classes_names_them_and_the_rest_is_unlabelled(
+    label_with: Callable[..., None],
+    data_folder: Path,
+    column: list[object],
+    names: list[str],
+    values: list[int],
+) -> None:
+    shapes = [square(0, 0), square(20, 0), square(40, 0)]
+    label_with({"no": [7, 8, 9], "class": column}, shapes)
+    done = initialise(data_folder)
+    config = load_config(done.config_file)
+    assert [one.name for one in config.data.classes] == names
+    assert [one.values for one in config.data.classes] == [(value,) for value in values]
+    assert (config.data.labels.attribute, config.data.labels.outside) == ("class", None)
+    assert sum(prepare(config).label_counts.values()) == 4 * 300
+    text = " ".join(line.removeprefix("# ") for line in done.config_file.read_text().splitlines())
+    assert "features with the columns no: 7 8 9; class:" in text
+
+
+def test_names_of_single_features_are_no_classes(
+    add_scene: AddScene, rng: np.random.Generator, data_folder: Path
+) -> None:
+    for at in range(5):
+        add_scene(f"s{at}", *scene(rng))
+        (data_folder / "masks" / f"s{at}.tif").unlink()
+        columns = {"name": [f"house {at}", f"barn {at}"]}
+        shapes = [square(4, 4), square(40, 40)]
+        frame = geopandas.GeoDataFrame(columns, geometry=shapes, crs="EPSG:32631")
+        frame.to_file(data_folder / "masks" / f"s{at}.gpkg")
+    (data_folder / "split.csv").unlink()
+    assert [one.name for one in initialise(data_folder).config.data.classes][1] == "object"
+
+
+def test_points_get_a_radius_of_some_pixels(
+    label_with: Callable[..., None], data_folder: Path
+) -> None:
+    label_with({"height": [1.5]}, [Point(500_032, 4_999_968)])
+    data = load_config(initialise(data_folder).config_file).data
+    assert data.labels.point_radius_m == pytest.approx(3, rel=0.05)
+
+
+def test_masks_and_features_are_not_mixed(
+    label_with: Callable[..., None],
+    add_scene: AddScene,
+    rng: np.random.Generator,
+    data_folder: Path,
+) -> None:
+    label_with({"height": [1.5]}, [square(4, 4)])
+    add_scene("mask", *scene(rng))
+    (data_folder / "split.csv").unlink()
+    with pytest.raises(LabelError, match=r"s0.gpkg holds features, .*mask.tif is a raster: keep"):
+        initialise(data_folder)
+
+
+def test_files_without_features_are_refused(
+    label_with: Callable[..., None], data_folder: Path
+) -> None:
+    label_with({"height": []}, [])
+    with pytest.raises(LabelError, match="the labels hold no features: two classes or more"):
+        initialise(data_folder)
+
+
+def test_scenes_in_other_units_stop_init(
+    add_scene: AddScene, rng: np.random.Generator, data_folder: Path
+) -> None:
+    for name in "ab":
+        add_scene(name, *scene(rng))
+    with rasterio.open(data_folder / "images" / "b.tif", "r+") as file:
+        file.offsets = (0, -0.1, 0)
+    with pytest.raises(InputError, match=r"images/b.tif: band .* has scale 1 and offset -0.1, in"):
+        initialise(data_folder)
+
+
+def test_a_val_without_labels_is_told(
+    add_scene: AddScene, rng: np.random.Generator, data_folder: Path
+) -> None:
+    image, mask = scene(rng)
+    add_scene("a", image, mask)
+    add_scene("b", image, np.full_like(mask, 255), split="val")
+    assert "no scene of val has labelled pixels" in initialise(data_folder).notes[0]
+
+
+def test_a_class_that_is_only_in_val_is_told(
+    add_scene: AddScene, rng: np.random.Generator, data_folder: Path
+) -> None:
+    image, mask = scene(rng, 96)
+    corner = mask.copy()
+    corner[:4, :4] = 7
+    add_scene("a", image, mask)
+    add_scene("b", image, corner, windows="8 0 88 96")
+    add_scene("c", image, corner, split="val", windows="0 0 32 32")
+    notes = initialise(data_folder).notes
+    assert notes == (
+        "class class_7 is only in val (16 px): a model cannot learn it; move a scene that has it "
+        "to train, or leave the class out",
+    )
+
+
+@pytest.mark.parametrize(
+    ("image_bands", "mask_side", "error", "says"),
+    [
+        (2, 64, InputError, r"images/b.tif: has the bands .*, but the first train scene has"),
+        (3, 32, LabelError, r"masks/b.tif is 32 x 32 px, what it labels 64 x 64 px"),
+    ],
+    ids=["bands", "mask size"],
+)
+def test_what_would_stop_a_training_stops_init(
+    add_scene: AddScene,
+    rng: np.random.Generator,
+    data_folder: Path,
+    image_bands: int,
+    mask_side: int,
+    error: type[Exception],
+    says: str,
+) -> None:
+    add_scene("a", *scene(rng))
+    image, mask = scene(rng)
+    add_scene("b", image[:image_bands], mask)
+    Image.fromarray(mask[:mask_side, :mask_side]).save(data_folder / "masks" / "b.tif")
+    with pytest.raises(error, match=says):
+        initialise(data_folder)
+    assert not (data_folder / "config.yaml").exists()
 
 
 @pytest.mark.shared

@@ -1,0 +1,69 @@
+"""The split.csv that `geohier init` writes: which scenes, or which blocks of them, judge."""
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+
+from geohier.data.labelled_scene import windows_text
+from geohier.data.scene import open_scene
+from geohier.data.splits import block_split, blocks_of
+from geohier.errors import InputError
+from geohier.geo.window import Window
+
+VAL_SHARE = 0.2
+SCENES_TO_SPLIT_WHOLE = 5
+"""From so many scenes on, val gets whole scenes; of fewer it gets blocks of each."""
+BLOCK_PX, BUFFER_PX = 512, 64
+
+type Pair = tuple[Path, Path]
+type _Row = tuple[Pair, str, tuple[Window, ...]]
+
+
+def split_text(folder: Path, pairs: tuple[Pair, ...], seed: int) -> str:
+    """Return a split.csv: whole scenes for val where there are enough, else blocks of each.
+
+    Raises:
+        InputError: an image cannot be read, or the scenes are too small to be shared out.
+    """
+    whole = len(pairs) >= SCENES_TO_SPLIT_WHOLE
+    rows = _by_scene(pairs, seed) if whole else _by_blocks(pairs, seed)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("scene", "split", "image", "mask", "windows"))
+    for (image, mask), split, windows in rows:
+        paths = (image.relative_to(folder).as_posix(), mask.relative_to(folder).as_posix())
+        writer.writerow((image.stem, split, *paths, windows_text(windows)))
+    return text.getvalue()
+
+
+def _by_scene(pairs: tuple[Pair, ...], seed: int) -> list[_Row]:
+    order = np.random.default_rng(seed).permutation(len(pairs))
+    val = set(order[: round(VAL_SHARE * len(pairs))].tolist())
+    return [(pair, "val" if at in val else "train", ()) for at, pair in enumerate(pairs)]
+
+
+def _by_blocks(pairs: tuple[Pair, ...], seed: int) -> list[_Row]:
+    blocks = {image.stem: blocks_of(*_shape(image), BLOCK_PX) for image, _ in pairs}
+    if sum(map(len, blocks.values())) < 2:
+        raise InputError(
+            f"{pairs[0][0]}: is too small to be shared out between train and val: "
+            f"give more scenes, or scenes of more than {BLOCK_PX} px"
+        )
+    splits = block_split(blocks, share=VAL_SHARE, buffer_px=BUFFER_PX, seed=seed)
+    return [
+        (pair, split, windows)
+        for pair in pairs
+        for split, windows in (
+            ("train", splits[pair[0].stem].fit),
+            ("val", splits[pair[0].stem].choose),
+        )
+        if windows
+    ]
+
+
+def _shape(image: Path) -> tuple[int, int]:
+    with open_scene(image, allow_ungeoreferenced=True) as source:
+        height, width = source.geobox.shape
+        return int(height), int(width)
