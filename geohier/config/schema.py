@@ -233,7 +233,7 @@ class AugmentConfig(Section):
     band_dropout: Share = 0.0
     """Chance of each band to be blanked in a chip, so that none is relied upon alone; one is always
     left."""
-    cutmix: Share = 0.0
+    cutmix: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Chance of a chip to have a rectangle replaced by that of another chip of its batch, labels
     and unlabelled pixels included."""
 

@@ -151,6 +151,13 @@ def test_tversky_of_equal_weights_is_dice_and_focal_of_gamma_0_is_cross_entropy(
     assert flat == pytest.approx(plain, rel=1e-5)
 
 
+def test_tversky_weighs_what_is_found_wrongly_by_alpha_and_what_is_missed_by_beta() -> None:
+    """Of four pixels of class 1, two are taken for class 0."""
+    labels, found = torch.tensor([[[0, 0, 0, 0, 1, 1, 1, 1]]]), torch.tensor([[[0] * 6 + [1] * 2]])
+    loss = one(perfect_logits(found, 2), labels, "tversky", alpha=0.1, beta=0.9)
+    assert loss == pytest.approx((1 - 4 / (4 + 0.1 * 2) + 1 - 2 / (2 + 0.9 * 2)) / 2, abs=1e-6)
+
+
 def two_pixels(first: float, second: float) -> tuple[Tensor, Tensor]:
     """Return logits with these shares of the true class at pixels of class 0 and 1."""
     shares = torch.tensor([[[first, 1 - second]], [[1 - first, second]]])
