@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from geohier.config.classes import ClassConfig, ClassesInput, read_classes
+from geohier.config.curriculum import CurriculumConfig
 from geohier.config.fine_tuning import FineTuningConfig
 from geohier.config.objectives import ObjectivesConfig
 from geohier.config.section import Section, Share
@@ -291,6 +292,8 @@ class TrainConfig(Section):
     """How gently the encoder is treated that it starts from."""
     chips: ChipsConfig = ChipsConfig()
     """Samples."""
+    curriculum: CurriculumConfig = CurriculumConfig()
+    """In which order the samples come."""
     augment: AugmentConfig = AugmentConfig()
     """Random changes to samples."""
     objectives: ObjectivesConfig = ObjectivesConfig()
@@ -298,6 +301,15 @@ class TrainConfig(Section):
     options that stand beside it here."""
     training: TrainingConfig = TrainingConfig()
     """How the network is fitted."""
+
+    @model_validator(mode="after")
+    def _curriculum_has_a_choice(self) -> Self:
+        difficulty = self.curriculum.difficulty
+        if difficulty is not None and self.chips.sampler == "hard":
+            raise ValueError("chips.sampler hard and a curriculum order the same chips: choose one")
+        if difficulty == "scale" and self.augment.scale[0] == self.augment.scale[1]:
+            raise ValueError("curriculum.difficulty scale needs a range in augment.scale")
+        return self
 
     @model_validator(mode="after")
     def _named_classes_exist(self) -> Self:

@@ -11,6 +11,7 @@ from torchvision import tv_tensors
 
 from geohier.config.schema import TrainConfig
 from geohier.data.augment import augmentation
+from geohier.data.curriculum import paced
 from geohier.data.labelled import inside
 from geohier.data.labels import IGNORE_INDEX
 from geohier.data.prepare import TrainingData
@@ -71,6 +72,8 @@ class ChipDataset(Dataset[Chip]):
     def set_epoch(self, epoch: int) -> None:
         """Start an epoch; workers that are already running see it too."""
         self._epoch.fill_(epoch)
+        if isinstance(self.places, RandomPlaces):
+            self.places.set_epoch(epoch)
 
     def __len__(self) -> int:
         return self.length
@@ -129,6 +132,8 @@ def fit_chips(data: TrainingData, config: TrainConfig) -> ChipDataset:
     if config.chips.sampler == "hard":
         length = chips_per_epoch(config, places)
         places = HardPlaces(places, config.chips.hard_share, config.training.seed, length)
+    if config.curriculum.difficulty is not None:
+        places = paced(places, data, config)
     return ChipDataset(data, config, places, config.chips.size_px)
 
 

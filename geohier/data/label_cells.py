@@ -44,8 +44,8 @@ class LabelCells:
         self.side = cell_side(labels, most // classes)
         found = [self._count(at) for at in range(len(labels.fields))]
         self.cells = np.concatenate([cells for cells, _ in found])  # (N, 3): scene, row, column
-        counts = np.concatenate([counts for _, counts in found])  # (N, K)
-        self._ends = np.cumsum(self._weights(counts, weights), axis=0)  # (N, K)
+        self.counts = np.concatenate([counts for _, counts in found])  # (N, K)
+        self._ends = np.cumsum(self._weights(self.counts, weights), axis=0)  # (N, K)
 
     @property
     def shares(self) -> NDArray[np.float64]:

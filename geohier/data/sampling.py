@@ -119,6 +119,9 @@ class RandomPlaces:
         row = part.row_off + int(rng.integers(part.height))
         return scene, part, row, part.col_off + int(rng.integers(part.width))
 
+    def set_epoch(self, epoch: int) -> None:
+        """Start an epoch; here all epochs are drawn alike."""
+
     def draw(self, rng: np.random.Generator) -> Place:
         """Draw the place of a chip."""
         scene, _, row, col = self.point(rng)

@@ -85,6 +85,7 @@ def row_of(task: SegmentationTask, epoch: int, seconds: float, waiting: float) -
         **{f"choose_iou.{one.name}": None if math.isnan(iou) else iou for one, iou in ious},
         "labelled": round(labelled / max(sums["pixels"], 1), 6),
         **{f"seen.{one.name}": round(count / max(labelled, 1), 6) for one, count in shares},
+        **({} if task.difficulty is None else {"difficulty": round(task.difficulty, 4)}),
         "learning_rate": task.learning_rate(),
         "steps": int(sums["steps"]),
         "unlabelled_batches": int(sums["unlabelled"]),

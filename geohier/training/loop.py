@@ -15,6 +15,7 @@ from torch import nn
 
 from geohier.config.schema import TrainConfig
 from geohier.data.chips import ChipDataset
+from geohier.data.curriculum import PacedPlaces
 from geohier.data.samplers import HardPlaces
 from geohier.efficiency.precision import choose_device, choose_precision
 from geohier.objectives.segmentation import SegmentationLoss
@@ -22,6 +23,7 @@ from geohier.training.checkpoint import LAST, KeepBestAndLast
 from geohier.training.ema import AveragedWeights
 from geohier.training.hard_chips import RememberHardChips
 from geohier.training.loader import batches, plain_worker_errors
+from geohier.training.pace import Pace
 from geohier.training.task import SegmentationTask
 from geohier.training.thawing import Thaw
 
@@ -52,8 +54,7 @@ def run_epochs(
     task = SegmentationTask(network, config, loss, len(chips))
     decay = config.training.ema_decay
     averaging = [AveragedWeights(decay)] if decay > 0 else []
-    hard = fit.places
-    memory = [RememberHardChips(hard)] if isinstance(hard, HardPlaces) else []
+    memory = _memory(fit, config.training.seed)
     gently = config.fine_tuning
     thawing = [Thaw(network, gently)] if gently.frozen_epochs != 0 else []
     callbacks = [_NextEpoch(fit), *thawing, *averaging, *memory, *watchers, keep]
@@ -65,6 +66,17 @@ def run_epochs(
             ckpt_path=os.fspath(keep.folder / LAST) if keep.progress.epochs else None,
             weights_only=True,
         )
+
+
+def _memory(fit: ChipDataset, seed: int) -> list[Callback]:
+    """Return what remembers, from epoch to epoch, which chips are hard."""
+    match fit.places:
+        case HardPlaces() as places:
+            return [RememberHardChips(places)]
+        case PacedPlaces() as places:
+            return [Pace(places, seed, len(fit))]
+        case _:
+            return []
 
 
 class _NextEpoch(Callback):

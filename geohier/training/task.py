@@ -43,6 +43,7 @@ class SegmentationTask(LightningModule):
         seen: `(K,)` labelled pixels of each class in the batches of this epoch.
         chip_losses: `(B,)` cross-entropy of each chip of the last batch, NaN for one without
             labels, if chips are drawn again by it.
+        difficulty: mean quantile of difficulty of this epoch's chips, if there is a curriculum.
         confusion: `(K, K)` pixels of the choose blocks, true class by found class.
     """
 
@@ -58,6 +59,7 @@ class SegmentationTask(LightningModule):
         self.epoch: dict[str, float] = {}
         self.seen = torch.zeros(len(config.data.classes), dtype=torch.int64)
         self.chip_losses = torch.zeros(0)
+        self.difficulty: float | None = None
         self.confusion = torch.zeros(0, 0, dtype=torch.int64)
         self._broken_in_a_row = 0
 
@@ -90,7 +92,7 @@ class SegmentationTask(LightningModule):
         self.seen += known.bincount(minlength=len(self.seen)).cpu()
         statistics = [buffer.clone() for buffer in self.network.buffers()]
         logits = self._logits(image)
-        if self.config.chips.sampler == "hard":
+        if self._goes_by_losses:
             self.chip_losses = losses_of_chips(logits.detach(), labels).cpu()
         terms = self.loss.terms(logits, labels)
         loss = weigh(terms, self.loss.weights)
@@ -102,6 +104,11 @@ class SegmentationTask(LightningModule):
             for buffer, before in zip(self.network.buffers(), statistics, strict=True):
                 buffer.copy_(before)
             self._count_broken()
+
+    @property
+    def _goes_by_losses(self) -> bool:
+        """Whether it depends on the losses of single chips which ones come next."""
+        return self.config.chips.sampler == "hard" or self.config.curriculum.difficulty == "loss"
 
     def _mixed(self, batch: Chip) -> tuple[Tensor, Tensor]:
         image, labels = batch["image"], batch["mask"]

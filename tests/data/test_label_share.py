@@ -16,7 +16,9 @@ parts = st.dictionaries(
     st.sampled_from("abc"), st.integers(0, 9), min_size=1
 ).filter(lambda counts: sum(counts.values()) > 0).map(
     lambda counts: {
-        name: tuple(Window(row_off=at * 9, col_off=0, height=1 + at % 4, width=1) for at in range(count))
+        name: tuple(
+            Window(row_off=at * 9, col_off=0, height=1 + at % 4, width=1) for at in range(count)
+        )
         for name, count in counts.items()
     }
 )  # fmt: skip
