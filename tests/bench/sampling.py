@@ -26,7 +26,7 @@ import summary
 from geohier.errors import GeohierError
 from geohier.raster.durable import write_durably
 
-CONFIGS = ("coast", "buildings")
+CONFIGS = ("coast", "trees")
 SAMPLERS = ("balanced", "uniform")
 OTHERS = ("labelled", "objects", "hard")
 

@@ -208,9 +208,9 @@ def test_boundary_weighs_a_wrong_pixel_by_its_distance_from_the_outline() -> Non
 def test_boundary_knows_no_outline_where_only_unlabelled_ground_lies_between() -> None:
     """The distance is that to the nearest labelled pixel of the other side."""
     labels = torch.tensor([[[1, 255, 255, 0]]])
-    found = torch.tensor([[[1, 0, 0, 1]]])
-    cost = one(perfect_logits(found, 2), labels, "boundary", reach_px=4)
-    assert cost == pytest.approx(3 / 4 / 2, abs=1e-6)
+    for found, wrong in (([1, 0, 0, 1], 1), ([0, 0, 0, 0], 1), ([0, 1, 0, 1], 2)):
+        cost = one(perfect_logits(torch.tensor([[found]]), 2), labels, "boundary", reach_px=4)
+        assert cost == pytest.approx(wrong * 3 / 4 / 2, abs=1e-6)
 
 
 def test_the_loss_of_a_chip_is_its_own_and_none_without_labels() -> None:
