@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import rasterio
@@ -15,8 +16,9 @@ SIDE = 192
 
 
 def write_pair(folder: Path, name: str, image: np.ndarray, mask: np.ndarray) -> None:
-    """Write images/NAME.tif and masks/NAME.tif under a folder."""
-    place = {"crs": "EPSG:32631", "transform": Affine(0.5, 0, 500_000, 0, -0.5, 5_000_000)}
+    """Write images/NAME.tif and masks/NAME.tif under a folder; each name is a place of its own."""
+    east = 500_000 + 500 * (crc32(name.encode()) % 400)
+    place = {"crs": "EPSG:32631", "transform": Affine(0.5, 0, east, 0, -0.5, 5_000_000)}
     for kind, values in (("images", image), ("masks", mask[None])):
         path = folder / kind / f"{name}.tif"
         path.parent.mkdir(parents=True, exist_ok=True)

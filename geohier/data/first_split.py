@@ -2,11 +2,14 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from geohier.data.ground_blocks import ground_grids
 from geohier.data.labelled_scene import windows_text
+from geohier.data.resplit import folder_config, resplit, split_file_text
 from geohier.data.scene import open_scene
 from geohier.data.splits import block_split, blocks_of
 from geohier.errors import InputError
@@ -14,7 +17,7 @@ from geohier.geo.window import Window
 
 VAL_SHARE = 0.2
 SCENES_TO_SPLIT_WHOLE = 5
-"""From so many scenes on, val gets whole scenes; of fewer it gets blocks of each."""
+"""From so many places on, val gets whole scenes; of fewer it gets blocks of each."""
 BLOCK_PX, BUFFER_PX = 512, 64
 
 type Pair = tuple[Path, Path]
@@ -24,11 +27,16 @@ type _Row = tuple[Pair, str, tuple[Window, ...]]
 def split_text(folder: Path, pairs: tuple[Pair, ...], seed: int) -> str:
     """Return a split.csv: whole scenes for val where there are enough, else blocks of each.
 
+    Scenes that show the same ground, such as several dates of one place, are on one side.
+
     Raises:
         InputError: an image cannot be read, or the scenes are too small to be shared out.
     """
-    whole = len(pairs) >= SCENES_TO_SPLIT_WHOLE
-    rows = _by_scene(pairs, seed) if whole else _by_blocks(pairs, seed)
+    places = _places([image for image, _ in pairs])
+    whole = len(places) >= SCENES_TO_SPLIT_WHOLE
+    if not whole and len(places) < len(pairs):
+        return _by_blocks_of_ground(folder, seed)
+    rows = _by_scene(pairs, places, seed) if whole else _by_blocks(pairs, seed)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("scene", "split", "image", "mask", "windows"))
@@ -38,9 +46,26 @@ def split_text(folder: Path, pairs: tuple[Pair, ...], seed: int) -> str:
     return text.getvalue()
 
 
-def _by_scene(pairs: tuple[Pair, ...], seed: int) -> list[_Row]:
-    order = np.random.default_rng(seed).permutation(len(pairs))
-    val = set(order[: round(VAL_SHARE * len(pairs))].tolist())
+def _places(images: Sequence[Path]) -> list[tuple[int, ...]]:
+    """Return the indexes of the images of each place."""
+    boxes = []
+    for image in images:
+        with open_scene(image, allow_ungeoreferenced=True) as source:
+            boxes.append(source.geobox)
+    return [grid.scenes for grid in ground_grids(boxes, block_px=BLOCK_PX, buffer_px=0)]
+
+
+def _by_blocks_of_ground(folder: Path, seed: int) -> str:
+    config = folder_config(folder)
+    found = resplit(config, shares=[VAL_SHARE], block_px=BLOCK_PX, buffer_px=BUFFER_PX, seed=seed)
+    return split_file_text(found.folds[0], config, folder)
+
+
+def _by_scene(pairs: tuple[Pair, ...], places: Sequence[tuple[int, ...]], seed: int) -> list[_Row]:
+    val: set[int] = set()
+    for place in np.random.default_rng(seed).permutation(len(places)):
+        if len(val) < round(VAL_SHARE * len(pairs)):
+            val.update(places[place])
     return [(pair, "val" if at in val else "train", ()) for at, pair in enumerate(pairs)]
 
 

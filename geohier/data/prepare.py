@@ -12,6 +12,7 @@ from geohier.data.label_rules import LabelRules
 from geohier.data.label_share import keep_share
 from geohier.data.labelled import LabelledPixels
 from geohier.data.labels import LabelTable, check_classes, check_values
+from geohier.data.leakage import refuse_leakage
 from geohier.data.normalise import file_hash, measure_bands, own_statistics
 from geohier.data.sampling import Field, RandomPlaces
 from geohier.data.scene_bands import choose_bands, find_bands
@@ -83,7 +84,7 @@ def prepare(config: TrainConfig) -> TrainingData:
     """Find, check and measure the labelled scenes of a config.
 
     Raises:
-        InputError: a scene is missing or cannot be used.
+        InputError: a scene is missing or cannot be used, or ground is labelled in both splits.
         LabelError: labels do not fit the image, or the classes.
         BandMismatchError: a scene lacks a band.
     """
@@ -97,6 +98,8 @@ def prepare(config: TrainConfig) -> TrainingData:
         check_units(one, names, declared)
     counts = survey(train, table, config.data)
     survey(val, table, None)
+    if not config.data.allow_overlap:
+        refuse_leakage(train, val)
     keep_in_memory(train)
     fit, choose = _fields(train, config)
     places = RandomPlaces(fit, config.chips.size_px)

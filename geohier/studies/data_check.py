@@ -16,6 +16,7 @@ from geohier.data.labels import LabelTable
 from geohier.data.leakage import Nearness, nearnesses
 from geohier.data.prepare import scene_step
 from geohier.data.scene_bands import choose_bands, find_bands
+from geohier.data.strips import labelled_strips
 from geohier.errors import InputError
 from geohier.geo.levels import LevelLadder
 from geohier.studies.data_findings import Evidence, Finding, find
@@ -217,27 +218,45 @@ def _gather(config: TrainConfig, on_pixels: OnPixels) -> Evidence:
 def _survey(
     scenes: Sequence[LabelledPixels], config: TrainConfig, on_pixels: OnPixels
 ) -> tuple[tuple[tuple[LabelledPixels, SceneSurvey], ...], list[tuple[LabelledScene, str]]]:
-    areas = [one.shape[0] * one.shape[1] for one in scenes]
-    done, total = 0, max(1, sum(areas))
-    share = min(1.0, SAMPLE_PX * len(SPLITS) / total)
+    """Return what the scenes hold, and which of them cannot be read."""
+    tally = _Tally(on_pixels, scenes)
+    shares = {split: _sampled_share(scenes, split) for split in SPLITS}
+    classes = len(config.data.classes)
     found, broken = [], []
-    on_pixels(0, total)
-    for at, (one, area) in enumerate(zip(scenes, areas, strict=True)):
-        read = Counter[str]()
-
-        def tell(count: int, read: Counter[str] = read, before: int = done) -> None:
-            read["px"] += count
-            on_pixels(before + read["px"], total)
-
+    for at, one in enumerate(scenes):
+        share = shares[one.scene.split]
         try:
             with closing(one):
-                classes = len(config.data.classes)
-                survey = survey_scene(one, classes, sampled=share, seed=at, on_pixels=tell)
+                survey = survey_scene(one, classes, sampled=share, seed=at, on_pixels=tally.add)
             found.append((one, survey))
         except InputError as error:
             broken.append((one.scene, str(error)))
-        done += area
     return tuple(found), broken
+
+
+class _Tally:
+    """Counts pixels over several scenes."""
+
+    def __init__(self, on_pixels: OnPixels, scenes: Sequence[LabelledPixels]) -> None:
+        strips = [strip for one in scenes for strip in labelled_strips(one)]
+        self.total = max(1, sum(strip.height * strip.width for strip in strips))
+        self.done = 0
+        self.on_pixels = on_pixels
+        self.add(0)
+
+    def add(self, pixels: int) -> None:
+        self.done += pixels
+        self.on_pixels(self.done, self.total)
+
+
+def _sampled_share(scenes: Sequence[LabelledPixels], split: Split) -> float:
+    """Return the share of a split's pixels that makes up a sample of it."""
+    pixels = 0
+    for one in scenes:
+        if one.scene.split == split:
+            parts = [part.height * part.width for part in one.scene.windows]
+            pixels += sum(parts) or one.shape[0] * one.shape[1]
+    return min(1.0, SAMPLE_PX / max(1, pixels))
 
 
 def _split(evidence: Evidence, split: Split) -> SplitReport:

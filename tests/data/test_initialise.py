@@ -1,6 +1,8 @@
 import resource
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 
 import geopandas
@@ -60,6 +62,35 @@ def test_a_single_scene_is_split_by_blocks_with_a_buffer(
             max(0, window.col_off - 64) : window.col_stop + 64,
         ] = True
     np.testing.assert_array_equal(inside(whole, train), ~near_val)
+
+
+def test_dates_of_one_place_are_on_one_side(
+    add_scene: AddScene, rng: np.random.Generator, data_folder: Path
+) -> None:
+    """Seven places, each at three dates: none is learned and judged."""
+    for at in range(7):
+        add_scene(f"s{at}", *scene(rng))
+        for kind, date in product(("images", "masks"), "bc"):
+            file = data_folder / kind / f"s{at}.tif"
+            shutil.copy(file, file.with_stem(f"s{at}{date}"))
+    (data_folder / "split.csv").unlink()
+    catalog = initialise(data_folder).catalog
+    train, val = ({one.id[:2] for one in some} for some in (catalog.train, catalog.val))
+    assert len(catalog.train) + len(catalog.val) == 21
+    assert (len(train), len(val)) == (5, 2)
+    assert not train & val
+
+
+def test_two_dates_of_one_scene_are_cut_into_the_same_blocks(
+    add_scene: AddScene, rng: np.random.Generator, data_folder: Path
+) -> None:
+    add_scene("a", *scene(rng, 1500))
+    for kind in ("images", "masks"):
+        shutil.copy(data_folder / kind / "a.tif", data_folder / kind / "b.tif")
+    (data_folder / "split.csv").unlink()
+    catalog = initialise(data_folder).catalog
+    assert [one.id for one in catalog.val] == ["a", "b"]
+    assert catalog.val[0].windows == catalog.val[1].windows
 
 
 def test_a_split_that_is_there_is_kept(
@@ -188,9 +219,15 @@ def test_a_folder_without_pairs_says_how_to_name_them(tmp_path: Path) -> None:
 
 
 def square(x: int, y: int, side: int = 10) -> Polygon:
-    """A box on the grid of the scenes; its corner in pixels, column before row."""
+    """A box on the grid of a scene at 5 000 km north; its corner in pixels, column before row."""
     left, top = 500_000 + x, 5_000_000 - y
     return shapely.box(left, top - side, left + side, top)
+
+
+def on_scene(frame: geopandas.GeoDataFrame, image: Path) -> geopandas.GeoDataFrame:
+    """Return features moved from 5 000 km north to where an image lies."""
+    with rasterio.open(image) as file:
+        return frame.set_geometry(frame.translate(yoff=file.transform.f - 5_000_000))
 
 
 @pytest.fixture
@@ -206,6 +243,7 @@ def label_with(
             add_scene(f"s{at}", *scene(rng))
             (data_folder / "masks" / f"s{at}.tif").unlink()
             frame = geopandas.GeoDataFrame(columns, geometry=shapes, crs="EPSG:32631")
+            frame = on_scene(frame, data_folder / "images" / f"s{at}.tif")
             frame.to_crs("EPSG:4326").to_file(data_folder / "masks" / f"s{at}{suffix}")
         (data_folder / "split.csv").unlink()
 
@@ -282,6 +320,7 @@ def test_names_of_single_features_are_no_classes(
         columns = {"name": [f"house {at}", f"barn {at}"]}
         shapes = [square(4, 4), square(40, 40)]
         frame = geopandas.GeoDataFrame(columns, geometry=shapes, crs="EPSG:32631")
+        frame = on_scene(frame, data_folder / "images" / f"s{at}.tif")
         frame.to_file(data_folder / "masks" / f"s{at}.gpkg")
     (data_folder / "split.csv").unlink()
     assert [one.name for one in initialise(data_folder).config.data.classes][1] == "object"
