@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from geohier.data.fit_labels import WINDOW_PX, FitLabels
 from geohier.data.labels import IGNORE_INDEX
-from geohier.data.sampling import SceneWeights, scene_factors
+from geohier.data.sampling import SceneWeights, index_at, scene_factors
 from geohier.geo.window import Window
 
 SMALLEST_PX = 64
@@ -56,9 +56,7 @@ class LabelCells:
 
     def point(self, rng: np.random.Generator, index: int) -> tuple[int, int, int]:
         """Draw a pixel of a class: its scene, row and column."""
-        ends = self._ends[:, index]
-        at = int(np.searchsorted(ends, rng.random() * ends[-1], side="right"))
-        scene, row, col = self.cells[at].tolist()
+        scene, row, col = self.cells[index_at(self._ends[:, index], rng.random())].tolist()
         window = self._window(scene, row, col)
         inside = np.flatnonzero(self.labels.read(scene, window) == index)
         row, col = divmod(int(inside[rng.integers(len(inside))]), window.width)

@@ -16,7 +16,7 @@ from geohier.data.fit_labels import FitLabels
 from geohier.data.label_cells import LabelCells, drawing_rates
 from geohier.data.label_objects import find_objects
 from geohier.data.prepare import TrainingData
-from geohier.data.sampling import Field, Place, RandomPlaces, sample_rng, scene_factors
+from geohier.data.sampling import Field, Place, RandomPlaces, index_at, sample_rng, scene_factors
 from geohier.errors import LabelError
 
 SPREAD = 0.25
@@ -81,9 +81,7 @@ class ObjectPlaces(RandomPlaces):
 
     def draw(self, rng: np.random.Generator) -> Place:
         """Draw the place of a chip: an object, whose middle it holds."""
-        drawn = rng.random() * self._object_ends[-1]
-        at = int(np.searchsorted(self._object_ends, drawn, side="right"))
-        scene, row, col = self.objects[at].tolist()
+        scene, row, col = self.objects[index_at(self._object_ends, rng.random())].tolist()
         return self.around(rng, scene, row, col, SPREAD)
 
 
@@ -146,8 +144,7 @@ class HardPlaces(RandomPlaces):
         ends = np.cumsum(self._losses.numpy())
         if wanted >= self.share or ends[-1] == 0:
             return None
-        at = int(np.searchsorted(ends, drawn * ends[-1], side="right"))
-        epoch, index = self._chips[at].tolist()
+        epoch, index = self._chips[index_at(ends, drawn)].tolist()
         return epoch, index
 
 

@@ -79,6 +79,17 @@ def scene_factors(sizes: Sizes, weights: SceneWeights) -> Sizes:
     return np.asarray(np.maximum(sizes, 1) ** (EXPONENTS[weights] - 1))
 
 
+def index_at(ends: Sizes, share: float) -> int:
+    """Return the index that a share from 0 to 1 falls to, by running sums of weights.
+
+    Example:
+        >>> [index_at(np.cumsum([0.0, 1.0, 3.0, 0.0]), share) for share in (0.0, 0.3, 1.0)]
+        [1, 2, 2]
+    """
+    at = np.searchsorted(ends, share * ends[-1], side="right")
+    return int(min(at, np.searchsorted(ends, ends[-1])))  # rounding may reach the very end
+
+
 class RandomPlaces:
     """Places of random chips, even over the fields.
 
@@ -114,8 +125,7 @@ class RandomPlaces:
 
     def point(self, rng: np.random.Generator) -> tuple[int, Window, int, int]:
         """Draw a pixel of the fields: its scene, its part, and its row and column there."""
-        at = int(np.searchsorted(self._ends, rng.random() * self._ends[-1], side="right"))
-        scene, part = self._parts[min(at, len(self._parts) - 1)]
+        scene, part = self._parts[index_at(self._ends, rng.random())]
         row = part.row_off + int(rng.integers(part.height))
         return scene, part, row, part.col_off + int(rng.integers(part.width))
 

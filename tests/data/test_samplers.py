@@ -22,7 +22,7 @@ from geohier.data.label_objects import find_objects
 from geohier.data.labels import IGNORE_INDEX
 from geohier.data.prepare import prepare
 from geohier.data.samplers import HardPlaces, LabelPlaces, ObjectPlaces
-from geohier.data.sampling import Field, RandomPlaces, sample_rng
+from geohier.data.sampling import Field, RandomPlaces, index_at, sample_rng
 from geohier.errors import ConfigError, LabelError
 from geohier.geo.window import Window
 
@@ -50,6 +50,13 @@ def test_classes_are_drawn_alike_except_those_that_would_pass_the_cap(
     below = rates < cap * shares - 1e-9
     if below.any():
         assert rates[below].tolist() == pytest.approx([rates.max()] * int(below.sum()))
+
+
+@given(st.lists(st.floats(0, 1e9), min_size=1, max_size=20).filter(sum), st.floats(0, 1))
+def test_what_has_no_weight_is_never_drawn_however_sums_are_rounded(
+    weights: list[float], share: float
+) -> None:
+    assert weights[index_at(np.cumsum(weights), share)] > 0
 
 
 def test_a_cap_of_one_draws_every_labelled_pixel_alike() -> None:
