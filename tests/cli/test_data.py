@@ -205,6 +205,20 @@ def test_all_that_is_wrong_is_told_at_once(good: Folder, run: Run) -> None:
     assert len(errors) == 3
 
 
+def test_values_of_another_order_and_classes_without_labels_are_told(
+    folder: Folder, run: Run
+) -> None:
+    for at, name in enumerate("abc"):
+        image = np.full((3, 64, 64), 4000, "uint16") + np.arange(64, dtype="uint16")
+        folder.add(name, roofs(), east_km=20 * at, image=image)
+    folder.add("dark", roofs(), east_km=80, image=np.full((3, 64, 64), 40, "uint16"))
+    done = run("data", "check", folder.config(classes={"ground": 0, "roof": 1, "road": 2}))
+    assert done.code == 0, done.err
+    assert "dark.tif: all bands are 10 times as bright, or as dark, as those of most" in done.err
+    assert "a.tif: all bands" not in done.err
+    assert "note: class road has no labelled pixel" in done.err
+
+
 def test_a_mask_of_0_and_255_is_told_how_to_state_its_class(folder: Folder, run: Run) -> None:
     folder.add("a", roofs() * 255)
     done = run("data", "check", folder.config())
