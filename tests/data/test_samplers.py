@@ -163,6 +163,12 @@ def test_objects_are_those_of_the_whole_scene_however_it_is_cut(
     assert len(hit) == len(found)
 
 
+def test_an_object_on_a_seam_is_found_in_the_midst_of_its_larger_piece() -> None:
+    scene = np.zeros((40, 20), np.uint8)
+    scene[18:35, 5:8] = 1
+    assert find_objects(fit_labels(scene), [1], 20).tolist() == [[0, 27, 6]]
+
+
 def two_objects() -> Labels:
     scene = np.zeros((300, 300), np.uint8)
     scene[10:150, 10:150] = 1
@@ -227,6 +233,13 @@ def test_a_sampler_that_has_been_told_the_same_draws_the_same() -> None:
     fresh.remember(*places.memory)
     assert drawn(fresh, 1) == drawn(places, 1)
     assert drawn(fresh, 1) != drawn(hard_places(), 1)
+
+
+def test_only_the_epoch_before_is_remembered() -> None:
+    places = hard_places()
+    remember(places, 0, [1.0] * 40)
+    remember(places, 1, [2.0, 3.0])
+    assert places.memory[1].tolist() == [2, 3]
 
 
 def test_chips_without_a_loss_are_forgotten() -> None:
