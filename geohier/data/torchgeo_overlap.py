@@ -58,4 +58,4 @@ def _rasters(images: Any, path: str) -> dict[str, Path]:  # noqa: ANN401
     """Return the image's file, or its files by band where each band has one."""
     if not images.separate_files:
         return {"image": Path(path)}
-    return {band: Path(images._update_filepath(band, path)) for band in images.all_bands}
+    return {band: Path(images._update_filepath(band, path)) for band in images.bands}

@@ -139,6 +139,23 @@ def test_images_take_the_labels_of_another_data_set_that_lie_over_them(tmp_path:
     assert (train.mask, val.mask) == (lulc, lulc)
 
 
+def test_bands_in_files_of_their_own_are_chosen_by_name(tmp_path: Path) -> None:
+    place = Affine(30, 0, 500_000, 0, -30, 4_400_000)
+    product = "LC08_L2SP_014032_20200701_20200912_02_T1"
+    for band in ("SR_B1", "SR_B4", "SR_B5", "QA_PIXEL"):
+        write_raster(tmp_path / "l8" / f"{product}_{band}.TIF", place, crs="EPSG:32618")
+    write_raster(tmp_path / "lu" / "cover.tif", place, crs="EPSG:32618")
+    labels: Said = {"dataset": "RasterDataset", "root": "lu"}
+    said: Said = {"dataset": "Landsat8", "root": "l8", "labels": labels}
+    config = make_config(tmp_path, said, image_columns=["SR_B5", "SR_B4"])
+    (scene,) = read_catalog(config).scenes
+    assert scene.image.name == f"{product}_SR_B5.TIF"
+    assert [path.name for path in scene.more] == [f"{product}_SR_B4.TIF"]
+    assert scene.mask.name == "cover.tif"
+    with pytest.raises(ConfigError, match="Landsat8 has no image among SR_B1 SR_B2 SR_B3"):
+        read_catalog(make_config(tmp_path, said))
+
+
 def test_of_label_rasters_of_several_years_the_images_own_is_taken(tmp_path: Path) -> None:
     write_naip(tmp_path / "naip", places=1)
     for year in (2013, 2018, 2019):
