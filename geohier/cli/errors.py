@@ -4,6 +4,7 @@ import functools
 import re
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn
@@ -11,6 +12,7 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from geohier.cli.verbose import can_be_verbose, is_verbose
 from geohier.errors import GeohierError, ResourceError
 
 INTERRUPTED = 130
@@ -61,11 +63,14 @@ def reports_errors[**P, R](command: Callable[P, R]) -> Callable[P, R]:
     Anything else is a bug and keeps its traceback.
     """
 
+    @can_be_verbose
     @functools.wraps(command)
     def reporting(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return command(*args, **kwargs)
         except GeohierError as error:
+            if is_verbose():
+                say("".join(traceback.format_exception(error)).rstrip())
             say_error(error)
             raise typer.Exit(error.exit_code) from None
         except MemoryError as error:

@@ -6,6 +6,7 @@ Reading runs one tile row ahead of the model and writing one strip behind it, ea
 its own.
 """
 
+import logging
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
@@ -39,6 +40,8 @@ from geohier.models.directory import LoadedModel
 from geohier.raster.layers import layer_path
 from geohier.raster.parts import FinishedRun, PartStore, UpToDate, open_run
 from geohier.raster.source import PixelSource
+
+LOG = logging.getLogger(__name__)
 
 NO_CLASS = "no pixel got a class: the map is nodata all over"
 
@@ -129,8 +132,10 @@ def run_job(job: Job, target: Path, progress: Progress | None = None) -> Predict
     else:
         with run:
             job = replace(job, plan=_kept(job.plan, run.settings))
+            LOG.info("%s: %s", job.source.name, _in_words(job, run))
             segment(job, run, progress)
             check_unchanged(inputs_of(job.source), inputs)
+            LOG.info("%s: all parts are there; writing %s", job.source.name, target)
             finished = run.finish(content_tags(job), [{"note": note} for note in job.notes])
     return Prediction(
         run=finished,
@@ -161,6 +166,16 @@ def segment(job: Job, store: PartStore, progress: Progress | None = None) -> Non
     with behind(write) as hand_over, closing(parts):
         for part in parts:
             hand_over(part)
+
+
+def _in_words(job: Job, store: PartStore) -> str:
+    plan, bands = job.plan, zip(job.predictor.card.bands.names, job.match.found, strict=True)
+    return (
+        f"bands {', '.join(f'{own} from {found}' for own, found in bands)}; {len(plan.grid)} tiles "
+        f"of {plan.grid.size} px, overlap {plan.grid.overlap}, margin {plan.grid.margin}, "
+        f"{plan.batch_size} at once on {plan.device} in {plan.precision}; "
+        f"{len(store.finished)} of {plan.parts} parts are there"
+    )
 
 
 def _kept(plan: WorkPlan, first: Mapping[str, Any]) -> WorkPlan:

@@ -4,6 +4,7 @@ Names of torchgeo stand as they are (ResNet18_Weights.SENTINEL2_ALL_MOCO), those
 the library's: timm/resnet18.a1_in1k, smp/mit_b0.imagenet. Nothing here asks the network but `find`.
 """
 
+import logging
 import os
 import re
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from typing import Any
 from geohier.errors import ConfigError, ModelError, ResourceError
 from geohier.models.weight_files import SourceBands
 from geohier.raster.durable import sha256_of
+
+LOG = logging.getLogger(__name__)
 
 FOLDER = "GEOHIER_WEIGHTS"
 """Environment variable: a folder of weights, each named as in the config, with `_` for `/`."""
@@ -85,6 +88,7 @@ def find(weights: Published, *, allow_download: bool = False) -> Path:
         )
     if path is None:
         path = _fetched(weights)
+    LOG.info("weights %s: %s", weights.name, path)
     if weights.sha256_start and not sha256_of(path).startswith(weights.sha256_start):
         raise ModelError(
             f"weights {weights.name}: {path} is not the published file, whose SHA-256 begins with "

@@ -1,5 +1,6 @@
 """The job: from a config to a model directory."""
 
+import logging
 from pathlib import Path
 
 from torch import nn
@@ -33,6 +34,8 @@ from geohier.training.run_folder import (
 )
 from geohier.training.seeding import FIELD, derived_seed, seed_first_weights
 from geohier.training.start import Start, find_start
+
+LOG = logging.getLogger(__name__)
 
 REAL_CHIPS = 4
 """Chips of the choose blocks with which the receptive field is measured."""
@@ -81,6 +84,7 @@ def train(
         encoder_name_in_smp(config.model.encoder)  # a misspelt one is known before data are read
         data = prepare(config)
         network, transfer = first_network(start, data)
+        LOG.info("%s", _in_words(network, data))
         if not quiet:
             say_notes((*data.notes, *([] if transfer is None else [str(transfer)])))
         claim_folder(out, config, data)
@@ -91,6 +95,17 @@ def train(
         return save_model(out / MODEL, predicting, card, config, half=half)
     finally:
         lock.release()
+
+
+def _in_words(network: nn.Module, data: TrainingData) -> str:
+    fit, choose = (
+        sum(field.chip_pixels for field in fields) / 1e6 for fields in (data.fit, data.choose)
+    )
+    weights = sum(parameter.numel() for parameter in network.parameters())
+    return (
+        f"{len(data.train)} train scenes: {fit:.3g} Mpx to fit on, {choose:.3g} Mpx to choose by; "
+        f"bands {' '.join(data.bands.names)}; {weights:,} weights"
+    )
 
 
 def _finished(model: Path, *, half: bool) -> Path:

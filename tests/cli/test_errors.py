@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,13 @@ def test_the_process_leaves_with_its_code_and_all_that_it_said(
     assert done.returncode == code
     assert out in done.stdout
     assert err in done.stderr
+
+
+def test_verbose_shows_where_an_error_arose_before_the_line_that_tells_it(
+    run: Callable, tmp_path: Path
+) -> None:
+    plain, more = (run("inspect", tmp_path / "nowhere.tif", *words) for words in ((), ("-v",)))
+    assert (plain.code, more.code) == (3, 3)
+    assert more.err.endswith(plain.err)
+    assert "Traceback" in more.err
+    assert "Traceback" not in plain.err

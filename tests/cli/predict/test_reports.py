@@ -100,3 +100,15 @@ def test_a_real_model_maps_a_scene(run: Callable, model: Path, scene: Path, tmp_
     assert set(np.unique(read(tmp_path / "map.tif"))) <= {0, 1, 2}
     confidence = read(tmp_path / "map_confidence.tif")
     assert 250 / 3 - 1 <= confidence.min() <= confidence.max() <= 250
+
+
+def test_verbose_says_what_a_prediction_decides(
+    run: Callable, write_scene: Callable, model: Path, tmp_path: Path
+) -> None:
+    scene = write_scene(np.full((3, 40, 40), 90, "uint8"), descriptions=("red", "green", "blue"))
+    command = ("predict", scene, "-m", model, "--quiet", "-o")
+    assert run(*command, tmp_path / "a.tif").err == ""
+    said = run(*command, tmp_path / "b.tif", "--verbose").err
+    assert "bands red from red, green from green, blue from blue; 1 tiles of 512 px" in said
+    assert "0 of 1 parts are there" in said
+    assert run(*command, tmp_path / "c.tif").err == ""
