@@ -65,7 +65,7 @@ def evaluate(
     ] = None,
     ignore: Annotated[
         str | None,
-        typer.Option(help="Label value that means unlabelled, or none.", show_default="255"),
+        typer.Option(help="Label values that mean unlabelled: 0,255; or none.", show_default="255"),
     ] = None,
     attribute: Annotated[
         str | None,
@@ -212,15 +212,15 @@ def _evaluate_files(
     )
 
 
-def _read_ignore(text: str | None) -> int | None:
+def _read_ignore(text: str | None) -> tuple[int, ...]:
     if text is None:
-        return UNLABELLED_VALUE
+        return (UNLABELLED_VALUE,)
     if text.lower() == "none":
-        return None
+        return ()
     try:
-        return int(text)
+        return tuple(int(one) for one in text.split(","))
     except ValueError:
-        raise ConfigError(f"--ignore {text}: give a whole number, or none") from None
+        raise ConfigError(f"--ignore {text}: give whole numbers such as 0,255, or none") from None
 
 
 def _say_scene(name: str) -> None:

@@ -116,6 +116,7 @@ def _model_lines(path: Path, model: "ModelReport", *, takes: bool) -> Iterator[s
     card = model.card
     name = model.item.get("id", "model")
     yield f"{path}: {name}, {len(card.bands)} bands to {len(card.classes)} classes"
+    yield f"reads        {', '.join(card.bands.inputs)}"
     yield f"classes      {', '.join(f'{at} {one.name}' for at, one in enumerate(card.classes))}"
     damaged = " ".join(model.damaged)
     yield f"files        {f'damaged: {damaged}' if damaged else 'whole (SHA-256)'}"
@@ -131,11 +132,12 @@ def _model_lines(path: Path, model: "ModelReport", *, takes: bool) -> Iterator[s
     if card.tile_dependent:
         yield "             and at the whole tile: it is predicted at its training tile size"
     yield ""
-    rows = [("band", "dtype", "mean", "std", "p2", "p98", "scale", "offset", "nodata")]
+    rows = [("band", "dtype", "mean", "std", "p2", "p98", "scale", "offset", "nodata", "")]
     for band in card.bands:
         numbers = (band.mean, band.std, band.low, band.high, band.scale, band.offset, band.nodata)
         shown = ("-" if value is None else f"{value:.5g}" for value in numbers)
-        rows.append((band.name, band.dtype, *shown))  # type: ignore[arg-type]
+        formula = f"= {band.formula}" if band.formula else ""
+        rows.append((band.name, band.dtype, *shown, formula))  # type: ignore[arg-type]
     yield from _table(rows)
     if model.levels:
         yield ""

@@ -50,7 +50,7 @@ class ModelFlags:
     ] = "none"
     bands: Annotated[
         str | None,
-        typer.Option(help="The scene's bands in the model's order, by name or number: 4,3,2."),
+        typer.Option(help="Bands of the scene, in the order that inspect MODEL says: 4,3,2."),
     ] = None
     valid: Annotated[
         Literal["all", "any"],

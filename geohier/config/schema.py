@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from geohier.config.bands import BandConfig, BandsInput, read_bands
 from geohier.config.classes import ClassConfig, ClassesInput, read_classes
 from geohier.config.curriculum import CurriculumConfig
 from geohier.config.fine_tuning import FineTuningConfig
@@ -104,10 +105,14 @@ class DataConfig(Section):
     ] = Field(min_length=2, max_length=255)
     """Classes in the model's order: {0: ground, 1: building}, or {building: [1, 2]}, or
     {building: {values: [1, 2], color: "#d73027"}}."""
-    ignore: int | None = 255
-    """Label value that means unlabelled; null where every value is a class."""
-    bands: tuple[str | NonNegativeInt, ...] | None = None
-    """Bands that the model reads, by name or by index from 0; null for all of the first scene."""
+    ignore: int | tuple[int, ...] | None = 255
+    """Label value that means unlabelled, or several, [0, 255]; null: every value is a class."""
+    bands: Annotated[
+        tuple[BandConfig, ...] | None,
+        BeforeValidator(read_bands, json_schema_input_type=BandsInput),
+    ] = Field(default=None, min_length=1)
+    """Bands that the model reads: names or indexes from 0; indices such as ndvi, ndwi and nbr; and
+    formulas, {name: ratio, formula: nir / (red + 1)}. null for all bands of the first scene."""
     normalise: NormaliseBy = "train"
     """train: bands are normalised by mean and deviation of the train scenes; scene: by those of
     the whole scene that is read, in training and prediction alike, so that a darker flight looks
@@ -118,12 +123,22 @@ class DataConfig(Section):
     @model_validator(mode="after")
     def _no_class_is_ignored(self) -> Self:
         for one in self.classes:
-            if self.ignore in one.values:
+            if both := sorted({*self.ignored} & {*one.values}):
                 raise ValueError(
-                    f"class {one.name} has the label value {self.ignore}, which is also "
+                    f"class {one.name} has the label value {both[0]}, which is also in "
                     "data.ignore: set ignore to null or to another value"
                 )
         return self
+
+    @property
+    def ignored(self) -> tuple[int, ...]:
+        """Label values that mean unlabelled."""
+        match self.ignore:
+            case None:
+                return ()
+            case int():
+                return (self.ignore,)
+        return self.ignore
 
     @model_validator(mode="after")
     def _labels_name_classes(self) -> Self:

@@ -24,7 +24,7 @@ def first_look(catalog: Catalog, data: DataConfig) -> tuple[str, ...]:
         LabelError: labels do not fit their image.
     """
     names, declared = choose_bands(catalog.train[0], data.bands)
-    table, rules = LabelTable(data.classes, data.ignore), LabelRules.of(data)
+    table, rules = LabelTable(data.classes, data.ignored), LabelRules.of(data)
     notes: list[str] = []
     pixels = {split: np.zeros(len(data.classes), np.int64) for split in ("train", "val")}
     for scene in catalog.scenes:
@@ -42,7 +42,7 @@ def _opened(
     table: LabelTable,
     rules: LabelRules,
 ) -> LabelledPixels:
-    one = LabelledPixels(scene, find_bands(scene, names), table, rules)
+    one = LabelledPixels(scene, find_bands(scene, names, declared), table, rules)
     check_units(one, names, declared)
     return one
 

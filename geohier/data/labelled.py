@@ -17,6 +17,7 @@ from geohier.data.label_source import open_labels
 from geohier.data.labels import IGNORE_INDEX, LabelTable, count_values
 from geohier.data.scene import open_scene
 from geohier.geo.window import Window, intersection, row_strips
+from geohier.raster.derived import BandChoice
 from geohier.raster.moments import Moments, sample_moments
 
 MOST_OPEN = 16
@@ -45,7 +46,7 @@ class LabelledPixels:
 
     Args:
         scene: image and labels.
-        bands: indexes of the image's bands, in the model's order.
+        choice: which bands of the image the model reads, in its order, and which are computed.
         table: turns label values into class indexes.
         rules: how the labels on disk are to be understood.
 
@@ -57,12 +58,13 @@ class LabelledPixels:
     def __init__(
         self,
         scene: LabelledScene,
-        bands: tuple[int, ...],
+        choice: BandChoice,
         table: LabelTable,
         rules: LabelRules,
     ) -> None:
         self.scene = scene
-        self.bands = bands
+        self.choice = choice
+        self.bands = choice.indexes
         self.table = table
         self.rules = rules
         self._kept: Cut | None = None
@@ -70,7 +72,7 @@ class LabelledPixels:
         opened = self._open()
         self.geobox = opened.image.geobox
         self.dtype = opened.image.dtype
-        self.declared = tuple(opened.source.bands[at] for at in bands)
+        self.declared = tuple(opened.source.bands[at] for at in self.bands)
         self.notes: tuple[str, ...] = (*opened.image.notes, *opened.labels.notes)
 
     @property
@@ -159,7 +161,7 @@ class LabelledPixels:
 
     def _open(self) -> "_Opened":
         if self._opened is None or self._opened.process != os.getpid():
-            self._opened = _Opened(self.scene, self.bands, self.rules)
+            self._opened = _Opened(self.scene, self.choice, self.rules)
         _close_others(self)
         return self._opened
 
@@ -186,13 +188,12 @@ def _close_others(scene: LabelledPixels) -> None:
 class _Opened:
     """Open files, which belong to the process that opened them."""
 
-    def __init__(self, scene: LabelledScene, bands: tuple[int, ...], rules: LabelRules) -> None:
+    def __init__(self, scene: LabelledScene, choice: BandChoice, rules: LabelRules) -> None:
         self.process = os.getpid()
         with ExitStack() as stack:
-            self.source = stack.enter_context(
-                open_scene(scene.raster(), allow_ungeoreferenced=True)
-            )
-            self.image = self.source.select(bands)
+            files = stack.enter_context(open_scene(scene.raster(), allow_ungeoreferenced=True))
+            self.source = choice.of(files)
+            self.image = self.source.select(choice.indexes)
             labels = open_labels(scene.mask, self.source.geobox, rules)
             self.labels = stack.enter_context(labels)
             self._files = stack.pop_all()

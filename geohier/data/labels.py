@@ -20,25 +20,23 @@ class LabelTable:
 
     Args:
         classes: classes in the model's order, each with its label values.
-        ignore: label value that means unlabelled, None if there is none.
+        ignore: label values that mean unlabelled.
 
     Example:
         >>> ground = ClassConfig(name="ground", values=(0,), color="#000000")
         >>> roof = ClassConfig(name="roof", values=(10, 11), color="#ff0000")
-        >>> LabelTable((ground, roof), ignore=255).indexes(np.array([0, 11, 255])).tolist()
+        >>> LabelTable((ground, roof), ignore=(255,)).indexes(np.array([0, 11, 255])).tolist()
         [0, 1, 255]
     """
 
     classes: tuple[ClassConfig, ...]
-    ignore: int | None
+    ignore: tuple[int, ...]
     _values: NDArray[np.int64] = field(init=False, repr=False, compare=False)
     _indexes: NDArray[np.uint8] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         pairs = [(value, at) for at, one in enumerate(self.classes) for value in one.values]
-        if self.ignore is not None:
-            pairs.append((self.ignore, IGNORE_INDEX))
-        pairs.sort()
+        pairs = sorted([*pairs, *((value, IGNORE_INDEX) for value in set(self.ignore))])
         object.__setattr__(self, "_values", np.array([value for value, _ in pairs]))
         object.__setattr__(self, "_indexes", np.array([at for _, at in pairs], np.uint8))
 
@@ -84,7 +82,7 @@ def check_values(counts: Mapping[float, int], table: LabelTable, mask: Path) -> 
         )
         raise LabelError(
             f"{mask}: label values {listed} are neither a class nor ignored "
-            f"(classes {_class_values(table.classes)}, ignore {table.ignore}): "
+            f"(classes {_class_values(table.classes)}, ignore {_listed(table.ignore)}): "
             "add them to data.classes or set data.ignore"
         )
 
@@ -101,15 +99,21 @@ def check_classes(counts: Mapping[float, int], table: LabelTable, root: Path) ->
         return
     found = " ".join(f"{value:g}" for value in sorted(counts))
     hint = "check data.classes against the masks"
-    if counts.get(float(table.ignore or 0)) and table.ignore is not None:
+    left_out = [value for value in table.ignore if counts.get(float(value))]
+    if left_out:
+        kept = [value for value in table.ignore if value != left_out[0]]
         hint = (
-            f"if {table.ignore} is a class, state it as `classes: {{{table.ignore}: name}}` "
-            "with `ignore: null`"
+            f"if {left_out[0]} is a class, state it as `classes: {{{left_out[0]}: name}}` "
+            f"with `ignore: {kept or 'null'}`"
         )
     raise LabelError(
         f"{root}: the train masks hold the values {found}, which leaves "
         f"{'only the class ' + present[0] if present else 'no class'} to learn: {hint}"
     )
+
+
+def _listed(values: Sequence[int]) -> str:
+    return " ".join(map(str, values)) or "none"
 
 
 def _class_values(classes: Sequence[ClassConfig]) -> str:

@@ -87,6 +87,7 @@ def _measured(name: str, declared: SourceBand, values: NDArray[np.generic]) -> B
         scale=declared.scale,
         offset=declared.offset,
         nodata=declared.nodata,
+        formula=declared.formula,
     )
 
 

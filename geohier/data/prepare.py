@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import psutil
 
 from geohier.config.schema import DataConfig, TrainConfig
-from geohier.data.catalog import LabelledScene, read_catalog
+from geohier.data.catalog import read_catalog
 from geohier.data.label_rules import LabelRules
 from geohier.data.label_share import keep_share
 from geohier.data.labelled import LabelledPixels
@@ -89,11 +90,12 @@ def prepare(config: TrainConfig) -> TrainingData:
         BandMismatchError: a scene lacks a band.
     """
     catalog = read_catalog(config.data)
-    table = LabelTable(config.data.classes, config.data.ignore)
+    table = LabelTable(config.data.classes, config.data.ignored)
     names, declared = choose_bands(catalog.train[0], config.data.bands)
     rules = LabelRules.of(config.data)
-    train = tuple(_pixels(scene, names, table, rules) for scene in catalog.train)
-    val = tuple(_pixels(scene, names, table, rules) for scene in catalog.val)
+    find = partial(find_bands, names=names, declared=declared)
+    train = tuple(LabelledPixels(one, find(one), table, rules) for one in catalog.train)
+    val = tuple(LabelledPixels(one, find(one), table, rules) for one in catalog.val)
     for one in (*train, *val):
         check_units(one, names, declared)
     counts = survey(train, table, config.data)
@@ -225,12 +227,6 @@ def scene_step(one: LabelledPixels, wanted_m: float | None) -> tuple[float, floa
             f"they differ more than {FARTHEST} times"
         )
     return step
-
-
-def _pixels(
-    scene: LabelledScene, names: tuple[str, ...], table: LabelTable, rules: LabelRules
-) -> LabelledPixels:
-    return LabelledPixels(scene, find_bands(scene, names), table, rules)
 
 
 def _hashes(one: LabelledPixels) -> dict[str, str]:

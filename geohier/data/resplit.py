@@ -5,6 +5,7 @@ import io
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -178,9 +179,10 @@ def _renamed(scenes: Sequence[LabelledScene]) -> Iterator[LabelledScene]:
 def _open(scenes: Sequence[LabelledScene], config: DataConfig) -> list[LabelledPixels]:
     if not scenes:
         raise ConfigError("data.exclude names all scenes: none is left to split")
-    names, _ = choose_bands(scenes[0], config.bands)
-    table, rules = LabelTable(config.classes, config.ignore), LabelRules.of(config)
-    return [LabelledPixels(scene, find_bands(scene, names), table, rules) for scene in scenes]
+    names, declared = choose_bands(scenes[0], config.bands)
+    table, rules = LabelTable(config.classes, config.ignored), LabelRules.of(config)
+    find = partial(find_bands, names=names, declared=declared)
+    return [LabelledPixels(scene, find(scene), table, rules) for scene in scenes]
 
 
 def _count(

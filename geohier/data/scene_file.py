@@ -6,6 +6,9 @@ files:                      # the first file gives the grid
   - path: height.tif
     bands: [1]              # counted from 1; all where left out
     names: [height]
+    nodata: -9999           # what it and the next two replace is what the file declares
+    scale: 0.01             # physical value = value x scale + offset
+    offset: -100
     resampling: nearest     # bilinear where left out
 """
 
@@ -38,6 +41,11 @@ class SceneFileEntry(_Section):
     """Names of the bands taken; the file's own where null."""
     nodata: float | None = None
     """Value that means no data; the file's own where null."""
+    scale: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Scale of the bands taken: physical value = value x scale + offset; the file's own where
+    null."""
+    offset: float | None = Field(default=None, allow_inf_nan=False)
+    """Offset of the bands taken; the file's own where null."""
     resampling: Resampling = "bilinear"
     """How to bring it to the first file's grid: nearest for classes."""
 
@@ -72,6 +80,8 @@ def read_scene_file(path: Path) -> tuple[StackFile, ...]:
             bands=entry.bands,
             names=entry.names,
             nodata=entry.nodata,
+            scale=entry.scale,
+            offset=entry.offset,
             resampling=entry.resampling,
         )
         for entry in scene.files

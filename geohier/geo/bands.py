@@ -1,10 +1,11 @@
 """Bands: what a model expects of each, and how a raster's bands are matched to them by name."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from geohier.errors import BandMismatchError, ConfigError
+from geohier.geo.formula import read_formula
 
 COMMON_NAMES = {
     "b1": "coastal",
@@ -44,6 +45,8 @@ class Band:
         scale: scale that the files declare.
         offset: offset that the files declare.
         nodata: value that the files declare as nodata.
+        formula: of the bands that it is computed from, such as `nir / (red + 1)`; None for a band
+            of the files. The mean and what follows are then those of the formula's values.
     """
 
     name: str
@@ -55,12 +58,15 @@ class Band:
     scale: float = 1.0
     offset: float = 0.0
     nodata: float | None = None
+    formula: str | None = None
 
     def __post_init__(self) -> None:
         if not self.std > 0:
             raise ConfigError(
                 f"band {self.name}: a standard deviation must be above 0, found {self.std}"
             )
+        if self.formula is not None:
+            check_formula(self.name, self.formula)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,42 @@ class BandSet:
     def names(self) -> tuple[str, ...]:
         """Names, in the model's order."""
         return tuple(band.name for band in self.bands)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the bands that a raster must have for it."""
+        return input_names((band.name, band.formula) for band in self.bands)
+
+
+def check_formula(name: str, formula: str) -> None:
+    """Check what a band is to be computed from.
+
+    Raises:
+        ConfigError: it is no formula, or one of a band of that very name.
+    """
+    if canonical(name) in map(canonical, read_formula(formula).names):
+        raise ConfigError(
+            f"band {name} would be computed from itself ({formula}): give it a name of its own"
+        )
+
+
+def input_names(bands: Iterable[tuple[str, str | None]]) -> tuple[str, ...]:
+    """Return the bands of a raster that a model needs: those that it reads, then those of formulas.
+
+    Args:
+        bands: name and formula of each band of the model; no formula for a band of the raster.
+
+    Example:
+        >>> input_names([("red", None), ("ratio", "B08 / (B04 + 1)")])
+        ('red', 'B08')
+    """
+    listed = list(bands)
+    own = [name for name, formula in listed if formula is None]
+    named = [n for _, formula in listed if formula is not None for n in read_formula(formula).names]
+    once: dict[str, str] = {}
+    for name in (*own, *named):
+        once.setdefault(canonical(name), name)
+    return tuple(once.values())
 
 
 def canonical(name: str) -> str:

@@ -13,6 +13,7 @@ from geohier.errors import BandMismatchError, ModelError
 from geohier.geo.bands import Band, canonical, match_bands
 from geohier.geo.gsd import gsd_m, span_of_m
 from geohier.models.card import ModelCard
+from geohier.raster.derived import BandChoice, choose
 from geohier.raster.sample import sample_pixels
 from geohier.raster.source import PixelReader, PixelSource, SourceBand
 
@@ -22,18 +23,36 @@ LARGEST_GSD_FACTOR = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BandMatch:
-    """Which bands of a scene the model reads: indexes from 0, in the model's order."""
+    """Which bands of a scene the model reads.
 
-    indexes: tuple[int, ...]
-    found: tuple[str, ...]
+    Args:
+        source: the scene, with the bands that are computed for the model behind its own.
+        choice: which of its bands the model reads, and which are computed of which.
+        read: names of the scene's own bands that are needed, in the order of `BandSet.inputs`.
+        by_name: whether names said which band is which.
+    """
+
+    source: PixelSource
+    choice: BandChoice
+    read: tuple[str, ...]
     by_name: bool
+
+    @property
+    def indexes(self) -> tuple[int, ...]:
+        """Bands of the source, from 0, in the model's order."""
+        return self.choice.indexes
+
+    @property
+    def found(self) -> tuple[str, ...]:
+        """Name or formula of each, in the model's order."""
+        return tuple(_shown(self.source.bands[at], at) for at in self.indexes)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a user should know about it."""
         if self.by_name:
             return ()
-        return (f"bands are taken by their order: {' '.join(self.found)}",)
+        return (f"bands are taken by their order: {' '.join(self.read)}",)
 
 
 def match_scene(
@@ -44,29 +63,46 @@ def match_scene(
     Args:
         source: the scene.
         card: the model's.
-        bands: the scene's bands in the model's order, each a name or a number from 1.
+        bands: the scene's bands in the order of `card.bands.inputs`, each a name or a number
+            from 1.
 
     Raises:
         BandMismatchError: bands are missing or too many.
     """
     names = tuple(band.name for band in source.bands)
+    wanted = card.bands.inputs
     if bands is None:
-        readable = tuple(None if b.tagged_alpha and not b.name else b.name for b in source.bands)
-        extra_alpha = len(readable) == len(card.bands) + 1 and source.bands[-1].tagged_alpha
-        indexes, by_name = match_bands(card.bands.names, readable[:-1] if extra_alpha else readable)
+        readable = _readable(source.bands, wanted)
+        extra_alpha = len(readable) == len(wanted) + 1 and source.bands[-1].tagged_alpha
+        indexes, by_name = match_bands(wanted, readable[:-1] if extra_alpha else readable)
+        by_name &= all(source.bands[at].name for at in indexes)
     else:
-        indexes, by_name = _asked_for(names, card, bands), True
-    found = tuple(names[at] or f"band {at + 1}" for at in indexes)
-    return BandMatch(indexes=indexes, found=found, by_name=by_name)
+        indexes, by_name = _asked_for(names, wanted, bands), True
+    places = dict(zip(map(canonical, wanted), indexes, strict=True))
+    choice = choose(((b.name, b.formula) for b in card.bands), places, len(source.bands))
+    read = tuple(_shown(source.bands[at], at) for at in indexes)
+    return BandMatch(source=choice.of(source), choice=choice, read=read, by_name=by_name)
+
+
+def _readable(bands: Sequence[SourceBand], wanted: Sequence[str]) -> tuple[str | None, ...]:
+    """Return the names of bands; those that training found without a name are known by number."""
+    numbers = [f"band_{at + 1}" for at in range(len(bands))]
+    return tuple(
+        band.name or (number if number in wanted else None)
+        for band, number in zip(bands, numbers, strict=True)
+    )
+
+
+def _shown(band: SourceBand, at: int) -> str:
+    return band.formula or band.name or f"band {at + 1}"
 
 
 def _asked_for(
-    names: Sequence[str | None], card: ModelCard, bands: Sequence[str]
+    names: Sequence[str | None], wanted: Sequence[str], bands: Sequence[str]
 ) -> tuple[int, ...]:
-    if len(bands) != len(card.bands):
+    if len(bands) != len(wanted):
         raise BandMismatchError(
-            f"--bands names {len(bands)} bands, the model reads {len(card.bands)}: "
-            f"{' '.join(card.bands.names)}"
+            f"--bands names {len(bands)} bands, the model reads {len(wanted)}: {' '.join(wanted)}"
         )
     places = {canonical(name): at for at, name in enumerate(names) if name}
     numbers = {str(at + 1): at for at in range(len(names))}
@@ -80,9 +116,17 @@ def _asked_for(
 def check_encoding(source: PixelSource, match: BandMatch, card: ModelCard) -> None:
     """Compare scale and offset of the files with those that the model was trained on.
 
+    What is computed for the model is computed of physical values, whatever the files' own units.
+
     Raises:
-        ModelError: they differ.
+        ModelError: they differ, or an index of reflectances would be computed of something else.
     """
+    wrong = match.choice.wrong_units(source.bands)
+    if wrong:
+        raise ModelError(
+            f"{source.name}: {wrong}: declare it in the raster, or use --force-scale if its "
+            "numbers are the same"
+        )
     for at, band in zip(match.indexes, card.bands, strict=True):
         found = source.bands[at]
         if not np.allclose((found.scale, found.offset), (band.scale, band.offset)):
@@ -119,38 +163,42 @@ def check_gsd(source: PixelSource, card: ModelCard) -> tuple[str, ...]:
 def check_values(
     reader: PixelReader, source: PixelSource, match: BandMatch, card: ModelCard
 ) -> None:
-    """Compare the 98th percentile of a sample with the card's.
+    """Compare how far a sample reaches, up to its 98th percentile, with the card's.
 
     Raises:
         ModelError: the bands, taken together, are more than ten times brighter or darker.
     """
-    factors = [
-        (found, band, high / band.high)
-        for found, band, high in zip(
-            [source.bands[at] for at in match.indexes],
-            card.bands,
-            _highs(reader, len(card.bands)),
-            strict=False,
-        )
-        if band.high and band.high > 0 and high > 0
+    bands = [source.bands[at] for at in match.indexes]
+    reaches = [
+        (found, band, _reach(band, *ends), _reach(band, band.low, band.high))
+        for found, band, ends in zip(bands, card.bands, _ends(reader, len(bands)), strict=False)
     ]
-    if not factors:
+    known = [one for one in reaches if min(one[2:]) > 0]
+    if not known:
         return
-    middle = float(np.exp(np.median([np.log(factor) for _, _, factor in factors])))
+    middle = float(np.exp(np.median([np.log(reach / trained) for *_, reach, trained in known])))
     if not 1 / LARGEST_RANGE_FACTOR <= middle <= LARGEST_RANGE_FACTOR:
-        raise ModelError(_range_message(source, *factors[0]))
+        raise ModelError(_range_message(source, *known[0]))
 
 
-def _range_message(source: PixelSource, found: SourceBand, band: Band, factor: float) -> str:
-    assert band.high is not None
+def _reach(band: Band, low: float | None, high: float | None) -> float:
+    """Return how far from 0 a band reaches, an index to either side; 0 where that is not known."""
+    if high is None:
+        return 0.0
+    return high if band.formula is None or low is None else max(-low, high)
+
+
+def _range_message(
+    source: PixelSource, found: SourceBand, band: Band, reach: float, trained: float
+) -> str:
     return (
-        f"{source.name}: {found.dtype} values of band {band.name} reach {factor * band.high:.4g}, "
-        f"those that the model was trained on ({band.dtype}) {band.high:.4g}: "
+        f"{source.name}: {found.dtype} values of band {band.name} reach {reach:.4g}, "
+        f"those that the model was trained on ({band.dtype}) {trained:.4g}: "
         "convert the raster to the same units, or use --force-scale"
     )
 
 
-def _highs(reader: PixelReader, bands: int) -> list[float]:
-    """98th percentile of each band over a sample of valid pixels; empty where there is none."""
+def _ends(reader: PixelReader, bands: int) -> list[list[float]]:
+    """2nd and 98th percentile of each band over a sample of valid pixels; empty without any."""
     pixels = sample_pixels(reader, bands).valid_pixels.astype(np.float64)
-    return [] if pixels.size == 0 else np.percentile(pixels, 98, axis=1).tolist()
+    return [] if pixels.size == 0 else np.percentile(pixels, (2, 98), axis=1).T.tolist()

@@ -98,6 +98,7 @@ def prepare(source: PixelSource, predictor: Predictor, options: PredictOptions) 
     card = predictor.card
     check_crs(source.geobox)
     match = match_scene(source, card, options.bands)
+    source = match.source
     reader = source.select(match.indexes, valid=options.valid, alpha=options.alpha)
     gsd_notes = () if options.force_gsd else check_gsd(source, card)
     if not options.force_scale:

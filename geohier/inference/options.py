@@ -29,7 +29,8 @@ class PredictOptions:
         device: `auto`, `cuda`, `mps` or `cpu`.
         precision: `auto`, `bf16` or `fp32`.
         symmetric: average over the eight flips and rotations of each tile (`--tta d4`).
-        bands: bands of the scene in the model's order, by name or number from 1.
+        bands: bands of the scene in the order of the card's `bands.inputs`, which are those that
+            the model reads and then those that only its formulas name; by name or number from 1.
         valid: a pixel is valid if `all` or `any` of the bands that are read are.
         alpha: whether a band is alpha: `auto`, `band` or `none`.
         force_scale: accept units, scale and offset that differ from the model's.

@@ -127,7 +127,9 @@ def _tile_bytes(size: int, card: ModelCard, batch_size: int) -> int:
 def _bytes_per_tile_column(reader: PixelReader, grid: TileGrid, card: ModelCard) -> int:
     """Bands being read, held and cut; the overlap carried down; strips on their way to the disk."""
     rows = grid.size + min(reader.block_shape[0], grid.size)
-    band = 3 * rows * (len(card.bands) * reader.dtype.itemsize + 1)
+    bands = max(len(card.bands), len(card.bands.inputs))
+    copies = 4 if any(band.formula for band in card.bands) else 3  # one more of what they are of
+    band = copies * rows * (bands * reader.dtype.itemsize + 1)
     carried = grid.overlap * len(card.classes) * BYTES_PER_CLASS_AND_PIXEL
     written = 3 * grid.step * len(card.classes)
     return grid.step * (band + carried + written)

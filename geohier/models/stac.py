@@ -145,7 +145,7 @@ def _input(card: ModelCard) -> Any:  # noqa: ANN401  # pystac is imported where 
     side = _side(card)
     reads = mlm.ModelInput.create(
         name="image",
-        bands=list(card.bands.names),
+        bands=_band_inputs(card.bands),
         input=mlm.InputStructure.create(
             shape=[-1, len(card.bands), side, side],
             dim_order=["batch", "channel", "height", "width"],
@@ -160,6 +160,18 @@ def _input(card: ModelCard) -> Any:  # noqa: ANN401  # pystac is imported where 
         for band in card.bands
     ]
     return reads
+
+
+def _band_inputs(bands: BandSet) -> Any:  # noqa: ANN401
+    """Return names, or where bands are computed, names with the formulas."""
+    from pystac.extensions.mlm import ModelBand
+
+    if not any(band.formula for band in bands):
+        return list(bands.names)
+    return [
+        ModelBand.create(name=one.name, format=one.formula and "geohier", expression=one.formula)
+        for one in bands
+    ]
 
 
 def _output(card: ModelCard) -> Any:  # noqa: ANN401
@@ -208,6 +220,7 @@ def _band_fields(band: Band) -> Json:
         "raster:offset": band.offset,
         "geohier:percentile_2": band.low,
         "geohier:percentile_98": band.high,
+        **({} if band.formula is None else {"geohier:formula": band.formula}),
     }
 
 
@@ -222,6 +235,7 @@ def _band(fields: Mapping[str, Any]) -> Band:
         scale=float(fields["raster:scale"]),
         offset=float(fields["raster:offset"]),
         nodata=_number(fields["nodata"]),
+        formula=None if fields.get("geohier:formula") is None else str(fields["geohier:formula"]),
     )
 
 

@@ -25,7 +25,7 @@ type ValidRule = Literal["all", "any"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceBand:
-    """One band of a source, as its file declares it."""
+    """One band of a source: as its file declares it, or computed from others by a formula."""
 
     name: str | None
     dtype: str
@@ -33,6 +33,7 @@ class SourceBand:
     scale: float = 1.0
     offset: float = 0.0
     tagged_alpha: bool = False
+    formula: str | None = None
 
     @property
     def identity(self) -> dict[str, object]:

@@ -189,14 +189,14 @@ def check_data(
 def _gather(config: TrainConfig, on_pixels: OnPixels) -> Evidence:
     """Open and read all scenes; those that cannot be used are kept with the reason."""
     catalog = read_catalog(config.data)
-    table = LabelTable(config.data.classes, config.data.ignore)
+    table = LabelTable(config.data.classes, config.data.ignored)
     names, declared = choose_bands(catalog.train[0], config.data.bands)
     rules = LabelRules.of(config.data)
     opened: list[tuple[LabelledPixels, Counter[float], tuple[float, float]]] = []
     failures: list[tuple[LabelledScene, str]] = []
     for scene in catalog.scenes:
         try:
-            one = LabelledPixels(scene, find_bands(scene, names), table, rules)
+            one = LabelledPixels(scene, find_bands(scene, names, declared), table, rules)
             opened.append((one, one.label_values(), scene_step(one, config.data.gsd_m)))
         except InputError as error:
             failures.append((scene, str(error)))

@@ -71,7 +71,7 @@ def _rules(classes: tuple[ClassLabel, ...], data: DataConfig) -> LabelRules:
     on_disk = label_rules.LabelRules.of(data)
     return LabelRules(
         classes=classes,
-        ignore=data.ignore,
+        ignore=data.ignored,
         attribute=on_disk.attribute,
         outside=on_disk.outside,
         complete=False,

@@ -206,6 +206,7 @@ def _describe_band(
 
 
 def _plain_band(fields: dict[str, Any]) -> dict[str, Any]:
+    del fields["declared"]["formula"]  # of a band that is computed, which no file has
     nodata = fields["declared"]["nodata"]
     if nodata is not None and not np.isfinite(nodata):
         fields["declared"]["nodata"] = str(nodata)

@@ -1,6 +1,6 @@
 """Which label values stand for which class, wherever the classes come from."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ class LabelRules:
     Args:
         classes: what the numbers of a prediction mean, with the label values of each class; as the
             prediction says if empty.
-        ignore: label value that means unlabelled, unless a class has it; None for no such value.
+        ignore: label values that mean unlabelled, unless a class has them.
         attribute: column of polygons with label values or names of classes; without it, polygons
             are the second of two classes and the ground outside them is the first.
         outside: class of the ground outside polygons; without it, and with `attribute`, unknown.
@@ -33,7 +33,7 @@ class LabelRules:
     """
 
     classes: tuple[ClassLabel, ...] = ()
-    ignore: int | None = 255
+    ignore: tuple[int, ...] = (255,)
     attribute: str | None = None
     outside: str | None = None
     complete: bool = True
@@ -47,11 +47,11 @@ class Legend:
 
     Args:
         classes: the classes; one without label values is meant by its own number.
-        ignore: label value that means unlabelled; None where every value is a class.
+        ignore: label values that mean unlabelled.
     """
 
     classes: tuple[ClassLabel, ...]
-    ignore: int | None
+    ignore: tuple[int, ...]
 
     def __post_init__(self) -> None:
         values = [value for value, _ in self.pairs()]
@@ -61,10 +61,10 @@ class Legend:
             )
 
     @classmethod
-    def of(cls, classes: Sequence[ClassLabel], ignore: int | None = 255) -> "Legend":
-        """Return a legend in which a class that has the value to ignore keeps it."""
+    def of(cls, classes: Sequence[ClassLabel], ignore: Iterable[int] = (255,)) -> "Legend":
+        """Return a legend in which a class that has a value to ignore keeps it."""
         claimed = {value for one in classes for value in one.label_values}
-        return cls(tuple(classes), None if ignore in claimed else ignore)
+        return cls(tuple(classes), tuple(sorted({*ignore} - claimed)))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -73,9 +73,7 @@ class Legend:
 
     def to_classes(self, labels: NDArray[np.generic], where: str) -> NDArray[np.int32]:
         """Return the class of each label; NaN is unlabelled. `where` names the file in errors."""
-        pairs = sorted(self.pairs())
-        if self.ignore is not None:
-            pairs = sorted([*pairs, (self.ignore, UNLABELLED)])
+        pairs = sorted([*self.pairs(), *((value, UNLABELLED) for value in self.ignore)])
         known, classes = (np.array(column) for column in zip(*pairs, strict=True))
         at = np.minimum(np.searchsorted(known, labels), len(known) - 1)
         found = np.where(known[at] == labels, classes[at], UNLABELLED).astype(np.int32)

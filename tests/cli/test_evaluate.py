@@ -50,6 +50,20 @@ def test_scores_are_printed_as_tables(maps: Path) -> None:
     assert "accuracy 0.857 over 2 scenes; ranges from 2 blocks of 512 px" in out
 
 
+def test_several_label_values_may_mean_unlabelled(maps: Path, write_scene: Write) -> None:
+    write_scene(np.array([[[0, 9, 1, 7]]], "uint8"), "masks/a.tif")
+    scored = (maps / "out/a.tif", "--labels", maps / "masks/a.tif", "--json")
+
+    def confusion(ignore: str) -> object:
+        return json.loads(run(*scored, "--ignore", ignore)[1])["pooled"]["confusion"]
+
+    assert confusion("9, 7") == [[1, 0], [0, 1]]
+    assert confusion("0,9,7") == [[0, 0], [0, 1]]
+    code, _, err = run(*scored, "--ignore", "7")
+    assert code == 3
+    assert "has label 9 (1 px" in err
+
+
 def test_scores_are_printed_as_json(maps: Path) -> None:
     code, out, _ = run(maps / "out", "--labels", maps / "masks", "--json")
     found = json.loads(out)

@@ -174,7 +174,12 @@ def model(tmp_path: Path) -> Path:
         }
     )
     card = ModelCard(
-        bands=BandSet((Band(name="red", dtype="uint8", mean=100.5, std=20),)),
+        bands=BandSet(
+            (
+                Band(name="red", dtype="uint8", mean=100.5, std=20),
+                Band(name="ratio", dtype="float32", mean=1, std=2, formula="nir / (red + 1)"),
+            )
+        ),
         classes=(
             ClassLabel(name="land", color="#000000"),
             ClassLabel(name="water", color="#0000ff"),
@@ -190,7 +195,7 @@ def model(tmp_path: Path) -> Path:
         versions={"torch": "2.15"},
     )
     torch.manual_seed(0)
-    return save_model(tmp_path / "model", build_segmenter(config.model, 1, 2), card, config)
+    return save_model(tmp_path / "model", build_segmenter(config.model, 2, 2), card, config)
 
 
 def test_a_model_is_described_with_the_objects_that_its_levels_see(model: Path) -> None:
@@ -199,7 +204,9 @@ def test_a_model_is_described_with_the_objects_that_its_levels_see(model: Path) 
     lines = [" ".join(line.split()) for line in out.splitlines()]
     assert "files whole (SHA-256)" in lines
     assert "predict takes it" in lines
+    assert "reads red, nir" in lines
     assert "red uint8 100.5 20 - - 1 0 -" in lines
+    assert "ratio float32 1 2 - - 1 0 - = nir / (red + 1)" in lines
     assert "0 4 px 2 m below 32 m" in lines
     assert "1 8 px 4 m 32-64 m" in lines
     assert "3 32 px 16 m above 128 m" in lines

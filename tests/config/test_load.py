@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from geohier.config.bands import BandFormula
 from geohier.config.load import config_hash, dump_config, load_config
 from geohier.config.text import EXAMPLE, commented_config, config_schema
 from geohier.errors import ConfigError
@@ -84,6 +85,34 @@ def test_a_relative_root_starts_at_the_file_that_states_it(write_config: WriteCo
     assert load_config(child, ["data.root=here"]).data.root == Path("here")
 
 
+def test_bands_are_names_indexes_and_formulas_in_either_spelling(
+    write_config: WriteConfig, tmp_path: Path
+) -> None:
+    written = "[red, 3, ndvi, {name: sum, formula: B04 + nir}, {ratio: nir / red}]"
+    config = load_config(
+        write_config(f"data: {{classes: {{ground: 0, roof: 1}}, bands: {written}}}\n")
+    )
+    formulas = (
+        BandFormula(name="sum", formula="B04 + nir"),
+        BandFormula(name="ratio", formula="nir / red"),
+    )
+    assert config.data.bands == ("red", 3, "ndvi", *formulas)
+    for text in (dump_config(config), commented_config(config, "A head.")):
+        (tmp_path / "again.yaml").write_text(text)
+        again = load_config(tmp_path / "again.yaml", [f"data_root={tmp_path}"])
+        assert again.data.bands == config.data.bands
+
+
+@pytest.mark.parametrize(
+    ("given", "ignored"), [("255", (255,)), ("[0, 255]", (0, 255)), ("null", ()), ("[]", ())]
+)
+def test_no_one_or_several_label_values_are_ignored(
+    write_config: WriteConfig, given: str, ignored: tuple[int, ...]
+) -> None:
+    path = write_config("data: {classes: {ground: 1, roof: 2}}\n")
+    assert load_config(path, [f"data.ignore={given}"]).data.ignored == ignored
+
+
 MISTAKES = [
     ("chips: {sise_px: 3}", "chips.sise_px: unknown key; did you mean size_px?"),
     ("chip: {size_px: 64}", "chip: unknown key; did you mean chips?"),
@@ -93,7 +122,15 @@ MISTAKES = [
     ("chips: 3", "chips: give keys and values, found 3"),
     ("chips: {batch_size: 0}", "chips.batch_size: give a number above 0, found 0"),
     ("data: {bands: 3}", "data.bands: give a list, such as [a, b], found 3"),
-    ("data: {bands: [{a: 1}]}", 'data.bands.0: give a text, found {"a": 1}'),
+    ("data: {bands: [{a: 1}]}", "data.bands: a band is a name, an index from 0, or {name: ratio"),
+    (
+        "data: {bands: [-1]}",
+        "an index from 0, or {name: ratio, formula: nir / (red + 1)}, found -1",
+    ),
+    ("data: {bands: [{name: x, formulla: nir}]}", "found {'name': 'x', 'formulla': 'nir'}"),
+    ("data: {bands: [{x: nir / (red}]}", "data.bands: formula 'nir / (red' ends where"),
+    ("data: {bands: [{nir: nir / 2}]}", "data.bands: band nir would be computed from itself"),
+    ("data: {classes: {0: a, 1: b}, bands: []}", "data.bands: give 1 or more, found 0"),
     ("data: {root: 3}", "data.root: give a path, found 3"),
     ("data: {train: [{image: 3, mask: b}]}", "data.train.0.image: give a path, found 3"),
     ("augment: {flips: maybe}", 'augment.flips: give true or false, found "maybe"'),
@@ -107,6 +144,7 @@ MISTAKES = [
     ("objectives: {dice: 0, cross_entropy: 0}", "objectives: all weights are 0"),
     ("augment: {scale: [2, 1]}", "augment: scale falls from 2.0 to 1.0: swap them"),
     ("data: {classes: {0: a, 255: b}}", "data: class b has the label value 255"),
+    ("data: {classes: {0: a, 1: b}, ignore: [7, 1]}", "data: class b has the label value 1"),
     ("data: {classes: 4}", "data.classes: give names with their label values"),
     ("data: {classes: {0: a}}", "data.classes: give 2 or more, found 1"),
     ("data: {classes: {no: 0, b: 1}}", "data.classes: class False among [False, 'b']"),

@@ -92,6 +92,23 @@ def test_label_values_become_class_indexes(
     assert data.label_counts[300.0] == int((mask == 300).sum())
 
 
+def test_several_label_values_may_mean_unlabelled(
+    add_scene: AddScene, make_config: MakeConfig, rng: np.random.Generator
+) -> None:
+    image, _ = scene(rng, 96)
+    mask = rng.choice(np.array([0, 1, 2, 255], "uint8"), (96, 96))
+    add_scene("a", image, mask)
+    data = prepare(make_config({"classes": {"sea": 1, "land": 2}, "ignore": [0, 255]}))
+    labels = data.train[0].read(Window(row_off=0, col_off=0, height=96, width=96)).labels
+    np.testing.assert_array_equal(labels, np.select([mask == 1, mask == 2], [0, 1], IGNORE_INDEX))
+    with pytest.raises(LabelError, match=r"label values 0 .* \(classes .* 2, ignore 255 7\)"):
+        prepare(make_config({"classes": {"sea": 1, "land": 2}, "ignore": [255, 7]}))
+    with pytest.raises(
+        LabelError, match=r"state it as `classes: .0: name.` with `ignore: .2, 255."
+    ):
+        prepare(make_config({"classes": {"sea": 1, "land": 7}, "ignore": [0, 2, 255]}))
+
+
 def test_windows_of_a_split_leave_the_rest_unlabelled(
     add_scene: AddScene, make_config: MakeConfig, rng: np.random.Generator
 ) -> None:

@@ -87,6 +87,15 @@ def test_a_scene_file_opens_as_one_raster(folder: Path) -> None:
     assert pixels.valid.sum() == 15
 
 
+def test_a_scene_file_may_say_what_a_raster_does_not(folder: Path) -> None:
+    (folder / "s.scene.yaml").write_text(
+        "files: [{path: b.tif, scale: 0.5, offset: -3, nodata: 7}, {path: a.tif}]"
+    )
+    with open_scene(folder / "s.scene.yaml") as source:
+        told = [(band.scale, band.offset, band.nodata) for band in source.bands]
+    assert told == [(0.5, -3, 7), (0.5, -3, 7), (1, 0, None)]
+
+
 def test_options_reach_every_file(folder: Path) -> None:
     for path in (folder / "a.tif", folder / "both.scene.yaml"):
         count = 1 if path.suffix == ".tif" else 2
@@ -108,6 +117,8 @@ def test_options_reach_every_file(folder: Path) -> None:
         ("files: [{path: b.tif, resampling: cubic}]", r"resampling: give 'bilinear' or 'nearest'"),
         ("files: b.tif", r"files: give a list, such as \[a, b\], found \"b.tif\""),
         ("files: [{names: [a]}]", "path"),
+        ("files: [{path: b.tif, scale: 0}]", r"files\.0\.scale: give a number above 0"),
+        ("files: [{path: b.tif, offset: .nan}]", r"files\.0\.offset: give a finite number"),
         ("files: !!python/object/apply:os.system [id]", "tag"),
         ("- b.tif", "list"),
     ],

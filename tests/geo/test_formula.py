@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -202,6 +203,12 @@ def test_where_a_formula_has_no_value_it_is_not_finite_and_nothing_warns() -> No
     found = formula.compute([np.array([0.0, 1.0]), np.array([0.0, 1.0])])
 
     assert np.isfinite(found).tolist() == [False, True]
+
+
+def test_every_index_is_in_the_documentation() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    rows = [f"| `{name}` | `{one.formula}` | {one.source} |" for name, one in INDICES.items()]
+    assert [row for row in rows if row not in text.splitlines()] == []
 
 
 @given(st.data())

@@ -30,6 +30,7 @@ bands = st.builds(
     scale=numbers,
     offset=numbers,
     nodata=st.none() | numbers | st.sampled_from([math.inf, -math.inf]),
+    formula=st.sampled_from([None, None, "(a_band - 'b c') / 2 ** another"]),
 )
 labels = st.builds(
     ClassLabel,
@@ -103,6 +104,31 @@ def test_other_tools_find_the_fields_of_the_extension() -> None:
     assert properties["mlm:total_parameters"] == 7
     assert properties["mlm:framework_version"] == "2.15"
     assert any("mlm" in uri for uri in found["stac_extensions"])  # type: ignore[attr-defined]
+
+
+def test_a_computed_band_brings_its_formula_where_other_tools_look_for_it() -> None:
+    red, ratio = (
+        Band(name=name, dtype="float32", mean=0, std=1, formula=formula)
+        for name, formula in (("red", None), ("ratio", "nir / (red + 1)"))
+    )
+    card = replace(CARD, bands=BandSet((red, ratio)))
+    item = json.loads(json.dumps(as_item(card)))
+    assert item["properties"]["mlm:input"][0]["bands"] == [
+        {"name": "red"},
+        {"name": "ratio", "format": "geohier", "expression": "nir / (red + 1)"},
+    ]
+    assert card_of(item).bands.inputs == ("red", "nir")
+
+
+@pytest.mark.parametrize(
+    "formula", ["__import__('os').system('id')", "(" * 900 + "nir", "nir + " * 500, "ratio + 1", 7]
+)
+def test_a_card_with_a_hostile_formula_is_refused(formula: object) -> None:
+    ratio = Band(name="ratio", dtype="float32", mean=0, std=1, formula="nir / 2")
+    item = as_item(replace(CARD, bands=BandSet((ratio,))))
+    item["properties"]["bands"][0]["geohier:formula"] = formula  # type: ignore[index]
+    with pytest.raises(ModelError, match="the card makes no sense: "):
+        card_of(item)
 
 
 def test_the_item_names_no_time_or_place_of_its_making() -> None:
