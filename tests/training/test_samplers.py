@@ -6,12 +6,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from roof_scenes import SIDE, MakeConfig, write_pair
 
 from geohier.data.chips import Chip
+from geohier.data.samplers import HardPlaces
+from geohier.data.sampling import Field, RandomPlaces
+from geohier.geo.window import Window
 from geohier.models.manifest import SUMS
 from geohier.training import log as logging
 from geohier.training.fit import train
+from geohier.training.hard_chips import RememberHardChips
 from geohier.training.log import EpochLog, read_rows
 from geohier.training.task import SegmentationTask
 
@@ -64,6 +69,22 @@ def test_hard_chips_are_drawn_again_from_the_second_epoch_on(
         ]
     assert seen["hard"][0] == seen["uniform"][0]
     assert seen["hard"][1] != seen["uniform"][1]
+
+
+def test_losses_are_remembered_of_the_chips_that_had_them() -> None:
+    """Two batches of three chips, the fifth of which has no label."""
+    field = Field(height=99, width=99, parts=(Window(row_off=0, col_off=0, height=99, width=99),))
+    places = HardPlaces(RandomPlaces([field], 32), share=0.5, seed=0, length=6)
+    memory = RememberHardChips(places)
+    task, trainer = SegmentationTask.__new__(SegmentationTask), SimpleNamespace(current_epoch=4)
+    memory.on_train_epoch_start()
+    for at, losses in enumerate(([1.0, 2.0, 3.0], [4.0, np.nan, 6.0])):
+        task.__dict__["chip_losses"] = torch.tensor(losses)
+        memory.on_train_batch_end(trainer, task, None, None, at)  # type: ignore[arg-type]
+    memory.on_train_epoch_end()
+    chips, kept = places.memory
+    assert chips.tolist() == [[4, at] for at in (0, 1, 2, 3, 5)]
+    assert kept.tolist() == [1, 2, 3, 4, 6]
 
 
 def test_the_share_of_each_class_that_a_sampler_reaches_is_logged(
