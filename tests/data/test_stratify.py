@@ -59,6 +59,14 @@ def test_a_rare_class_is_shared_out_before_the_common_one() -> None:
         assert held[:, 0].min() > 0.9 * held[:, 0].max()
 
 
+def test_a_class_is_balanced_by_its_own_lack_and_not_by_that_of_all() -> None:
+    """One part has got the only large block of a rare class: it is not to lack the other one."""
+    blocks = np.array([[100, 0], [1, 0], *[[0, 4]] * 30])
+    parts = stratified_parts(blocks, (0.5, 0.5), seed=0)
+    held = [blocks[parts == part, 1].sum() for part in (0, 1)]
+    assert held == [60, 60]
+
+
 def test_shares_may_differ_and_two_blocks_still_make_two_parts() -> None:
     blocks = np.full((100, 1), 10)
     parts = stratified_parts(blocks, (0.2, 0.8), seed=1)
