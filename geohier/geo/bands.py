@@ -92,6 +92,13 @@ class BandSet:
         return tuple(band.name for band in self.bands)
 
     @property
+    def meanings(self) -> tuple[str, ...]:
+        """Names, and of computed bands also the formula: `ratio = nir / (red + 1)`."""
+        return tuple(
+            one.name if one.formula is None else f"{one.name} = {one.formula}" for one in self.bands
+        )
+
+    @property
     def inputs(self) -> tuple[str, ...]:
         """Names of the bands that a raster must have for it."""
         return input_names((band.name, band.formula) for band in self.bands)

@@ -67,7 +67,7 @@ class BandChange:
         Args:
             there: what the weights read.
             here: what this network reads, None where a scene's own statistics normalise it.
-            names: names of the bands here.
+            names: names of the bands here, of computed ones with their formula.
         """
         places = tuple(_place(name, there.names) for name in names)
         gain, shift, notes = [1.0] * len(places), [0.0] * len(places), []
@@ -99,10 +99,13 @@ def _same_units(here: BandSet, places: Sequence[int | None], std: Sequence[float
 
 
 def _place(name: str, names: Sequence[str]) -> int | None:
-    known = [canonical(one) for one in names]
-    for wanted in (canonical(name), TWINS.get(canonical(name))):
-        if wanted in known:
-            return known.index(wanted)
+    """Return the place of a band of this name; bands of different formulas are not the same."""
+    own, _, formula = name.partition(" = ")
+    for wanted in (canonical(own), TWINS.get(canonical(own))):
+        for at, one in enumerate(names):
+            other, _, another = one.partition(" = ")
+            if canonical(other) == wanted and (formula == another or not formula or not another):
+                return at
     return None
 
 

@@ -85,7 +85,7 @@ def start_from(
     first = _first_convolution(network)
     if first in found:
         read = bands_read_by(weights, found[first].shape[1])
-        change = BandChange.between(read, bands if normalised else None, bands.names)
+        change = BandChange.between(read, bands if normalised else None, bands.meanings)
         found |= first_layers(network, first, found, change)
         done.notes.extend(change.notes)
     found = {name: value for name, value in found.items() if value.shape == own[name].shape}

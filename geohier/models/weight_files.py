@@ -28,7 +28,7 @@ class SourceBands:
     """The bands that weights read, and how these were normalised: `(value - mean) / std`.
 
     Args:
-        names: names, in the order of the first convolution.
+        names: names, in the order of the first convolution; of computed bands with their formula.
         mean: one number per band, in file units; None where nobody says so.
         std: likewise.
     """
@@ -88,7 +88,7 @@ def _of_model(folder: Path, sha256: str | None) -> Weights:
         origin=folder.name,
         sha256=identity,
         bands=SourceBands(
-            names=card.bands.names,
+            names=card.bands.meanings,
             mean=tuple(band.mean for band in card.bands) if measured else None,
             std=tuple(band.std for band in card.bands) if measured else None,
         ),

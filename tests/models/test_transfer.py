@@ -134,6 +134,19 @@ def test_a_band_that_is_new_starts_as_the_mean_of_the_others() -> None:
     assert "nir" in str(done)
 
 
+@pytest.mark.parametrize(
+    ("formula", "same"), [("nir / red", True), ("nir / (red + 1)", False), (None, True)]
+)
+def test_computed_bands_of_one_name_are_the_same_only_if_their_formulas_are(
+    formula: str | None, same: bool
+) -> None:
+    one, other = network(1, seed=1), network(1, seed=2)
+    here = BandSet((Band(name="ratio", dtype="float32", mean=0, std=1, formula="nir / red"),))
+    name = "ratio" if formula is None else f"ratio = {formula}"
+    done = start_from(other, weights(one, SourceBands(names=(name,))), here, CLASSES)
+    assert (done.notes == []) is same
+
+
 def test_broad_and_narrow_infrared_stand_for_each_other() -> None:
     one, other = network(1, seed=1), network(1, seed=2)
     done = start_from(other, weights(one, SourceBands(names=("nir08",))), bands("nir"), CLASSES)
