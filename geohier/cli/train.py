@@ -103,8 +103,10 @@ def _first_weights(init: str | None) -> list[str]:
     if init is None:
         return []
     is_path = Path(init).exists() or Path(init).suffix in (".safetensors", ".pth", ".pt")
+    is_path |= "/" in init and not init.startswith(("timm/", "smp/"))
     key, other = ("file", "name") if is_path else ("name", "file")
-    return [f"weights.{key}={json.dumps(init)}", f"weights.{other}=null", "weights.sha256=null"]
+    others = (other, "sha256", "bands")
+    return [f"weights.{key}={json.dumps(init)}", *(f"weights.{one}=null" for one in others)]
 
 
 def _summary(model: Path, *, as_json: bool) -> str:

@@ -1,8 +1,8 @@
 """How gently the encoder is treated that a training starts from."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, NonNegativeInt
+from pydantic import Field, NonNegativeInt, model_validator
 
 from geohier.config.section import Section
 
@@ -21,3 +21,10 @@ class FineTuningConfig(Section):
     """Learning rate of the encoder, as a share of training.learning_rate."""
     stage_decay: RateShare = 1.0
     """Share of the learning rate of a stage that the next finer one has (layer-wise decay)."""
+
+    @model_validator(mode="after")
+    def _something_thaws(self) -> Self:
+        if self.thaw_every and not self.frozen_epochs:
+            frozen = "is 0: nothing is" if self.frozen_epochs == 0 else "is null: all stays"
+            raise ValueError(f"thaw_every is set, but frozen_epochs {frozen} frozen: give a number")
+        return self

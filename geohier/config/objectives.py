@@ -115,6 +115,11 @@ class ObjectivesConfig(Section):
         """Weights of the terms that are not left out, by name."""
         return {name: term.weight for name, term in self.terms() if term.weight > 0}
 
+    @property
+    def balanced(self) -> bool:
+        """Whether the classes are weighed by how many labels they have."""
+        return "balanced" in (self.cross_entropy.class_weights, self.focal.class_weights)
+
     def terms(self) -> Iterator[tuple[str, Term]]:
         """Yield each term with its name."""
         for name in type(self).model_fields:

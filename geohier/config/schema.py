@@ -168,7 +168,7 @@ class ModelConfig(Section):
     decoder: Literal["fpn", "unet"] = "fpn"
     """fpn: feature pyramid of four levels; unet: the usual comparison."""
     encoder: str = "resnet18"
-    """Name of the encoder in timm, trained from scratch."""
+    """Name of the encoder in timm; its first weights are random unless `weights` says otherwise."""
     downsample: Literal[1, 2, 4] = 1
     """The network works on pixels this many times as large: chips are drawn at this multiple of
     data.gsd_m; in prediction the image is averaged over squares and the scores are enlarged."""
@@ -322,6 +322,11 @@ class TrainConfig(Section):
         difficulty = self.curriculum.difficulty
         if difficulty is not None and self.chips.sampler == "hard":
             raise ValueError("chips.sampler hard and a curriculum order the same chips: choose one")
+        if self.augment.cutmix and (difficulty == "loss" or self.chips.sampler == "hard"):
+            raise ValueError(
+                "augment.cutmix mixes chips, so that their losses do not tell which places are "
+                "hard: set it to 0, or choose another sampler or difficulty"
+            )
         if difficulty == "scale" and self.augment.scale[0] == self.augment.scale[1]:
             raise ValueError("curriculum.difficulty scale needs a range in augment.scale")
         return self

@@ -20,7 +20,10 @@ from geohier.data.prepare import TrainingData
 from geohier.data.sampling import Place, RandomPlaces, sample_rng
 
 CANDIDATES = 8
-"""Places that are drawn for a chip: enough for shares of an eighth, and drawn in a millisecond."""
+"""Places that are drawn for a chip: enough for shares of an eighth; more would cost more time."""
+
+LOGGED = 256
+"""Chips of an epoch whose difficulty is looked at for the log."""
 
 
 class PacedPlaces(RandomPlaces):
@@ -51,22 +54,23 @@ class PacedPlaces(RandomPlaces):
         return self._draw(rng)[0]
 
     def quantile(self, seed: int, epoch: int, chips: int) -> float:
-        """Return the mean quantile of difficulty of an epoch's chips among their candidates.
+        """Return the mean quantile of difficulty of an epoch's first chips among their candidates.
 
         One half where all places come alike; below while easy ones are preferred.
         """
-        drawn = (self._draw(sample_rng(seed, epoch, at))[1] for at in range(chips))
+        drawn = (self._draw(sample_rng(seed, epoch, at))[1] for at in range(min(chips, LOGGED)))
         return float(np.mean(list(drawn)))
 
     def _draw(self, rng: np.random.Generator) -> tuple[Place, float]:
         """Return a place, and its quantile of difficulty among the candidates."""
         candidates = [self.places.draw(rng) for _ in range(CANDIDATES)]
-        order = np.argsort([self.difficulty.of(one) for one in candidates], kind="stable")
+        hard = np.array([self.difficulty.of(one) for one in candidates])
+        backwards = self.config.order == "hard_first"
+        order = np.argsort(-hard if backwards else hard, kind="stable")  # NaN comes last
         allowed = math.ceil(competence(int(self._epoch), self.config) * CANDIDATES)
         rank = int(rng.integers(allowed))
-        if self.config.order == "hard_first":
-            rank = CANDIDATES - 1 - rank
-        return candidates[order[rank]], (rank + 0.5) / CANDIDATES
+        quantile = (rank + 0.5) / CANDIDATES
+        return candidates[order[rank]], 1 - quantile if backwards else quantile
 
 
 def competence(epoch: int, config: CurriculumConfig) -> float:

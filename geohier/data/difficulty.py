@@ -17,7 +17,7 @@ class Difficulty(Protocol):
     """Tells how hard the chip at a place is; only the order of the numbers matters."""
 
     def of(self, place: Place) -> float:
-        """Return the difficulty of a place."""
+        """Return the difficulty of a place; NaN where nothing could be learnt."""
 
 
 class ClassEntropy:
@@ -33,13 +33,15 @@ class ClassEntropy:
         self.sums = [self._summed(cells, at, field) for at, field in enumerate(fields)]
 
     def of(self, place: Place) -> float:
-        """Return the entropy in nats, over the cells that the chip touches."""
+        """Return the entropy in nats over the cells that the chip touches, NaN without labels."""
         sums, window = self.sums[place.scene], place.window
         top, left = max(0, window.row_off // self.side), max(0, window.col_off // self.side)
         bottom = min(len(sums) - 1, -(-window.row_stop // self.side))
         right = min(sums.shape[1] - 1, -(-window.col_stop // self.side))
         counts = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
-        shares = counts[counts > 0] / max(counts.sum(), 1)
+        if not counts.any():
+            return math.nan
+        shares = counts[counts > 0] / counts.sum()
         return float(-(shares * np.log(shares)).sum())
 
     def _summed(self, cells: LabelCells, scene: int, field: Field) -> NDArray[np.int64]:

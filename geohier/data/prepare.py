@@ -5,14 +5,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import psutil
 
 from geohier.config.schema import DataConfig, TrainConfig
 from geohier.data.catalog import read_catalog
+from geohier.data.fit_labels import FitLabels
 from geohier.data.label_rules import LabelRules
 from geohier.data.label_share import keep_share
 from geohier.data.labelled import LabelledPixels
-from geohier.data.labels import LabelTable, check_classes, check_values
+from geohier.data.labels import IGNORE_INDEX, LabelTable, check_classes, check_values
 from geohier.data.leakage import refuse_leakage
 from geohier.data.normalise import file_hash, measure_bands, own_statistics
 from geohier.data.sampling import Field, RandomPlaces
@@ -64,11 +66,14 @@ class TrainingData:
 
     @property
     def class_counts(self) -> tuple[int, ...]:
-        """Labelled pixels of each class in the train masks."""
-        return tuple(
-            sum(self.label_counts.get(value, 0) for value in one.values)
-            for one in self.table.classes
-        )
+        """Labelled pixels of each class in the fit area, which is read for it."""
+        labels, total = FitLabels(self.train, self.fit), np.zeros(len(self.table.classes), np.int64)
+        for scene in range(len(self.train)):
+            for window, used in labels.windows(scene):
+                if used:
+                    found = labels.read(scene, window)
+                    total += np.bincount(found[found != IGNORE_INDEX], minlength=len(total))
+        return tuple(total.tolist())
 
     @property
     def gsd_m(self) -> tuple[float, float] | None:

@@ -7,6 +7,7 @@ network's bands as it did to those.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -17,8 +18,9 @@ from geohier.models.weight_files import SourceBands, Weights
 TWINS = {"nir08": "nir", "nir": "nir08"}
 """Near infrared, broad or narrow: which of them a sensor has is no reason to start anew."""
 
-DARKEST, BRIGHTEST = 0.03, 20
-"""Deviations of the weights' data that the bright pixels of a band may reach in the same units."""
+DARKEST, BRIGHTEST = 0.03, 4
+"""In the same units the bright pixels of a band reach so many deviations of the weights' data at
+least, counted from 0, and at most, counted from their mean."""
 
 COLOURS = ("red", "green", "blue")
 """What three bands are where nobody says so."""
@@ -69,10 +71,10 @@ class BandChange:
             here: what this network reads, None where a scene's own statistics normalise it.
             names: names of the bands here, of computed ones with their formula.
         """
-        places = tuple(_place(name, there.names) for name in names)
+        places = tuple(_place(name, there.names, names) for name in names)
         gain, shift, notes = [1.0] * len(places), [0.0] * len(places), []
         if here is not None and there.mean is not None and there.std is not None:
-            if _same_units(here, places, there.std):
+            if _same_units(here, places, there.mean, there.std):
                 for at, (place, band) in enumerate(zip(places, here, strict=True)):
                     if place is not None:
                         gain[at] = band.std / there.std[place]
@@ -85,24 +87,35 @@ class BandChange:
         return cls(places=places, gain=tuple(gain), shift=tuple(shift), notes=tuple(notes))
 
 
-def _same_units(here: BandSet, places: Sequence[int | None], std: Sequence[float]) -> bool:
-    """Return whether the bands could be in the units of the weights' deviations.
+def _same_units(
+    here: BandSet, places: Sequence[int | None], mean: Sequence[float], std: Sequence[float]
+) -> bool:
+    """Return whether the bands could be in the units of the weights' statistics.
 
-    Reflectance times 10000 seen as bytes, or the other way round, is off by a factor of forty.
+    Reflectance times 10000 seen as bytes, or the other way round, is off by a factor of forty. One
+    band may be dark or bright on its own: the median of the bands counts.
     """
-    brightest = [
-        band.high / std[place]
+    found = [
+        (abs(band.high) / std[place], (band.high - mean[place]) / std[place])
         for band, place in zip(here, places, strict=True)
         if place is not None and band.high is not None
     ]
-    return all(DARKEST <= abs(value) <= BRIGHTEST for value in brightest)
+    if not found:
+        return True
+    from_zero, from_mean = np.median(found, axis=0)
+    return bool(from_zero >= DARKEST and from_mean <= BRIGHTEST)
 
 
-def _place(name: str, names: Sequence[str]) -> int | None:
-    """Return the place of a band of this name; bands of different formulas are not the same."""
+def _place(name: str, there: Sequence[str], here: Sequence[str]) -> int | None:
+    """Return the place of a band of this name; bands of different formulas are not the same.
+
+    Another infrared stands in for one that is not there, but not for a band that is here itself.
+    """
     own, _, formula = name.partition(" = ")
-    for wanted in (canonical(own), TWINS.get(canonical(own))):
-        for at, one in enumerate(names):
+    twin = TWINS.get(canonical(own))
+    taken = {canonical(one) for one in here}
+    for wanted in (canonical(own), None if twin in taken else twin):
+        for at, one in enumerate(there):
             other, _, another = one.partition(" = ")
             if canonical(other) == wanted and (formula == another or not formula or not another):
                 return at

@@ -24,6 +24,9 @@ FOLDER = "GEOHIER_WEIGHTS"
 
 SUFFIXES = (".safetensors", ".pth", ".pt")
 
+COLOURS = {"r": "red", "g": "green", "b": "blue", "n": "nir"}
+"""How bands of aerial photographs are called for short."""
+
 THEMATIC_MAPPER = {
     "b1": "blue", "b2": "green", "b3": "red", "b4": "nir08", "b5": "swir16", "b7": "swir22",
     "b8": "pan",
@@ -33,11 +36,15 @@ LAND_IMAGER = {
     "b7": "swir22", "b8": "pan", "b9": "cirrus", "b10": "lwir11", "b11": "lwir12",
 }  # fmt: skip
 SENSORS = {
-    "LANDSAT_TM": THEMATIC_MAPPER,
-    "LANDSAT_ETM": THEMATIC_MAPPER,
-    "LANDSAT_OLI": LAND_IMAGER,
+    ".LANDSAT_TM_": THEMATIC_MAPPER,
+    ".LANDSAT_ETM_": THEMATIC_MAPPER,
+    ".LANDSAT_": LAND_IMAGER,
 }
-"""STAC common names of Landsat's bands (USGS), whose numbers mean other bands than Sentinel-2's."""
+"""STAC common names of Landsat's bands (USGS), whose numbers mean other bands than Sentinel-2's: by
+what torchgeo's names hold, the first that fits."""
+
+OTHER_SCALE = ("inceptionresnetv2", "inceptionv4", "xception")
+"""smp's encoders whose weights were made with another mean and deviation than ImageNet's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +96,8 @@ def find(weights: Published, *, allow_download: bool = False) -> Path:
     if path is None:
         path = _fetched(weights)
     LOG.info("weights %s: %s", weights.name, path)
-    if weights.sha256_start and not sha256_of(path).startswith(weights.sha256_start):
+    published_as = path.suffix != ".safetensors"  # a file that was converted has another hash
+    if published_as and not sha256_of(path).startswith(weights.sha256_start):
         raise ModelError(
             f"weights {weights.name}: {path} is not the published file, whose SHA-256 begins with "
             f"{weights.sha256_start}: remove it"
@@ -152,8 +160,8 @@ def _bands_of_torchgeo(name: str, weights: Any) -> SourceBands | None:  # noqa: 
     names = weights.meta.get("bands")
     if not names:
         return None
-    sensor = next((table for key, table in SENSORS.items() if f".{key}_" in name), {})
-    plain = [str(one).lower().removeprefix("sr_") for one in names]
+    sensor = next((table for key, table in SENSORS.items() if key in name), COLOURS)
+    plain = [re.sub("^b0", "b", str(one).lower().removeprefix("sr_")) for one in names]
     common = tuple(sensor.get(one, one) for one in plain)
     mean, std = _normalisation(weights.transforms, len(common))
     return SourceBands(names=common, mean=mean, std=std)
@@ -227,22 +235,18 @@ def _of_smp(name: str, weights: str) -> Published:
     if weights not in known:
         raise _unknown(name, [f"smp/{one}" for one in known])
     settings = known[weights]
-    # smp keeps mean and deviation on the hub too; all its weights so far were made with these
-    return _of_hub(
-        name,
-        settings["repo_id"],
-        settings.get("revision"),
-        IMAGENET_DEFAULT_MEAN,
-        IMAGENET_DEFAULT_STD,
-    )
+    # smp keeps mean and deviation on the hub too, where nothing is asked for them
+    usual = not weights.startswith(OTHER_SCALE) and not weights.endswith("advprop")
+    scale = (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD) if usual else (None, None)
+    return _of_hub(name, settings["repo_id"], settings.get("revision"), *scale)
 
 
 def _of_hub(
     name: str,
     repository: str,
     revision: str | None,
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
+    mean: tuple[float, ...] | None,
+    std: tuple[float, ...] | None,
 ) -> Published:
     """Return weights on the hub of models; their mean and deviation are of values from 0 to 1."""
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
@@ -257,8 +261,8 @@ def _of_hub(
         name=name,
         bands=SourceBands(
             names=("red", "green", "blue"),
-            mean=tuple(255 * one for one in mean),
-            std=tuple(255 * one for one in std),
+            mean=None if mean is None else tuple(255 * one for one in mean),
+            std=None if std is None else tuple(255 * one for one in std),
         ),
         cached=cached,
         fetch=lambda: Path(hf_hub_download(repository, file, revision=revision)),

@@ -62,4 +62,4 @@ def _mean(losses: Tensor, labels: Tensor, labelled: Tensor, weights: Tensor | No
     if weights is None:
         return total / labelled.sum().clamp(min=1)
     heavy = (weights[labels] * labelled).sum()
-    return total / torch.where(heavy > 0, heavy, 1)
+    return torch.where(heavy > 0, total / torch.where(heavy > 0, heavy, 1), 0 * total)

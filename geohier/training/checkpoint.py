@@ -21,7 +21,7 @@ from torch import Tensor
 
 from geohier.config.schema import TrainingConfig
 from geohier.errors import ModelError
-from geohier.raster.durable import draft_of, write_durably, writing
+from geohier.raster.durable import draft_of, sync, write_durably, writing
 from geohier.training.task import SegmentationTask
 
 LAST = "last.ckpt"
@@ -94,6 +94,7 @@ class KeepBestAndLast(Checkpoint):
             trainer.save_checkpoint(draft, weights_only=False)
             if self.progress.best_epoch == self.progress.epochs:
                 _keep_weights(draft, self.folder / BEST)
+        sync(self.folder)
         trainer.should_stop = self.progress.finished
 
     def state_dict(self) -> dict[str, Any]:

@@ -145,9 +145,10 @@ def fit(
 
 
 def loss_of(config: TrainConfig, data: TrainingData) -> SegmentationLoss:
-    """Return the losses of a config, with class weights by the labels of the train scenes."""
+    """Return the losses of a config, with class weights by the labels that are fitted on."""
     names = [one.name for one in config.data.classes]
-    return SegmentationLoss(config.objectives, names, data.class_counts)
+    counts = data.class_counts if config.objectives.balanced else [1] * len(names)
+    return SegmentationLoss(config.objectives, names, counts)
 
 
 def best_epoch(out: Path) -> int:

@@ -57,7 +57,7 @@ def run_epochs(
     memory = _memory(fit, config.training.seed)
     gently = config.fine_tuning
     thawing = [Thaw(network, gently)] if gently.frozen_epochs != 0 else []
-    callbacks = [_NextEpoch(fit), *thawing, *averaging, *memory, *watchers, keep]
+    callbacks = [_NextEpoch(fit), *thawing, *averaging, *watchers, *memory, keep]
     with _quiet_lightning(), _interruptible(callbacks), plain_worker_errors():
         _trainer(config, callbacks).fit(
             task,

@@ -60,10 +60,9 @@ def find_start(config: TrainConfig, *, allow_download: bool = False) -> Start:
         assert known is not None
         path = find(known, allow_download=allow_download)
     weights = read_weights(path, wanted.sha256)
-    bands = None if known is None else known.bands
-    if wanted.bands:
-        bands = SourceBands(names=wanted.bands)
-    if bands is not None:
-        weights = replace(weights, bands=bands)
+    if known is not None and known.bands is not None:
+        weights = replace(weights, bands=known.bands)
+    if weights.bands is None and wanted.bands:
+        weights = replace(weights, bands=SourceBands(names=wanted.bands))
     pinned = wanted.model_copy(update={"sha256": weights.sha256})
     return Start(config.model_copy(update={"weights": pinned}), weights)

@@ -81,6 +81,26 @@ def test_the_quantile_that_is_logged_moves_towards_one_half(order: str) -> None:
     assert found[5] < 0.05
 
 
+class OnTheLeft:
+    """Only places in the left third hold labels."""
+
+    def of(self, place: Place) -> float:
+        return 1.0 if place.window.col_off < 200 else math.nan
+
+
+@pytest.mark.parametrize("order", ["easy_first", "hard_first"])
+def test_places_without_labels_are_drawn_last_in_both_directions(order: str) -> None:
+    config = CurriculumConfig.model_validate(
+        {"difficulty": "entropy", "start": 0.1, "order": order}
+    )
+    places = PacedPlaces(RandomPlaces(FIELDS, 32), OnTheLeft(), config)
+    plain = RandomPlaces(FIELDS, 32)
+    usual = np.mean([plain.draw(sample_rng(0, 0, at)).window.col_off < 200 for at in range(300)])
+    labelled = np.mean([column < 200 for column in columns(places, 0)])
+    assert usual < 0.4
+    assert labelled > 0.9
+
+
 def test_what_is_drawn_depends_on_seed_epoch_and_index_alone() -> None:
     places = paced(start=0.3)
     places.set_epoch(3)
@@ -112,7 +132,7 @@ def test_entropy_is_that_of_the_classes_under_the_chip() -> None:
     assert entropy.of(place(0, 0, 192)) == pytest.approx(
         -(2 / 3) * math.log(2 / 3) - (1 / 3) * math.log(1 / 3)
     )
-    assert entropy.of(place(0, 256)) == 0  # nothing labelled
+    assert math.isnan(entropy.of(place(0, 256)))  # nothing labelled
 
 
 @given(seed=st.integers(0, 9), row=st.integers(-80, 300), col=st.integers(-80, 300))
@@ -128,8 +148,9 @@ def test_entropy_equals_that_of_the_pixels_in_the_cells_it_touches(
     ]
     counts = np.array(list(Counter(touched[touched != IGNORE_INDEX].tolist()).values()))
     shares = counts / max(counts.sum(), 1)
-    expected = -(shares * np.log(shares)).sum() if len(counts) else 0
-    assert ClassEntropy(cells, found.fields).of(place(row, col)) == pytest.approx(expected)
+    expected = -(shares * np.log(shares)).sum() if len(counts) else math.nan
+    entropy = ClassEntropy(cells, found.fields).of(place(row, col))
+    assert entropy == pytest.approx(expected, nan_ok=True)
 
 
 def test_fine_pixels_are_harder_than_coarse_ones() -> None:

@@ -370,3 +370,20 @@ def test_what_is_odd_about_labels_is_noted_once(
     add_scene("b", *scene(rng))
     (note,) = prepare(make_config()).notes
     assert "masks/a.tif is on another grid" in note
+
+
+def test_classes_are_counted_where_they_are_fitted_on_alone(
+    add_scene: AddScene, make_config: MakeConfig, rng: np.random.Generator
+) -> None:
+    """Neither what judges nor what chooses, nor a window of another split, has a say."""
+    image, mask = scene(rng, 256)
+    mask[:, 128:] = 1
+    mask[:, :128] = rng.integers(0, 2, (256, 128))
+    add_scene("halves", image, mask, windows="0 0 256 128")
+    data = prepare(make_config(training={"block_px": 32, "buffer_px": 0}))
+    area = sum(part.height * part.width for part in data.fit[0].parts)
+    counts = np.bincount(
+        np.concatenate([mask[part.slices].ravel() for part in data.fit[0].parts]), minlength=2
+    )
+    assert 0 < area < 256 * 128
+    assert data.class_counts == tuple(counts.tolist())

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from geohier.errors import ConfigError, ModelError, ResourceError
+from geohier.geo.bands import canonical
 from geohier.models.published import FOLDER, Published, find, published
 
 MOCO = "ResNet18_Weights.SENTINEL2_ALL_MOCO"
@@ -54,6 +55,29 @@ def test_numbers_of_landsat_bands_mean_what_the_sensor_says(name: str, fifth: st
     assert bands.names[4] == fifth
 
 
+@pytest.mark.parametrize(
+    ("name", "bands"),
+    [
+        ("Swin_V2_B_Weights.NAIP_RGB_MI_SATLAS", ("red", "green", "blue")),
+        ("Unet_Weights.NAIP_RGBN_RESNET18_CHESAPEAKERSC", ("red", "green", "blue", "nir")),
+        ("TileNet_Weights.NAIP_ALL_TILE2VEC", ("red", "green", "blue", "nir")),
+        ("Swin_V2_B_Weights.LANDSAT_MI_SATLAS", ("coastal", "blue", "green", "red", "nir08")),
+        ("ResNet50_Weights.SENTINEL2_MI_MS_SATLAS", ("red", "green", "blue", "rededge071")),
+        ("ResNet50_Weights.SENTINEL1_ALL_MOCO", ("vv", "vh")),
+    ],
+)
+def test_bands_are_known_by_their_common_names(name: str, bands: tuple[str, ...]) -> None:
+    found = published(name).bands
+    assert found is not None
+    assert tuple(map(canonical, found.names))[: len(bands)] == bands
+
+
+def test_weights_that_were_made_on_another_scale_bring_none() -> None:
+    found = published("smp/xception.imagenet").bands
+    assert found is not None
+    assert found.mean is None
+
+
 def test_what_timm_and_smp_publish_is_known() -> None:
     for name in ("timm/resnet18.a1_in1k", "smp/mit_b0.imagenet"):
         found = published(name)
@@ -90,7 +114,7 @@ def test_a_folder_of_weights_comes_before_the_library_s_cache(
     assert find(known(cached)) == cached
     save_file({"a": torch.ones(1)}, tmp_path / "timm_small.safetensors")
     monkeypatch.setenv(FOLDER, str(tmp_path))
-    assert find(known(cached)) == tmp_path / "timm_small.safetensors"
+    assert find(known(cached, "00000000")) == tmp_path / "timm_small.safetensors"
 
 
 def test_another_file_than_the_published_one_is_refused(tmp_path: Path) -> None:

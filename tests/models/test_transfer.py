@@ -167,6 +167,25 @@ def test_bands_in_other_units_are_not_rescaled_and_that_is_said() -> None:
         torch.testing.assert_close(other(image), one(image))
 
 
+def test_bytes_and_reflectance_are_told_apart_though_one_band_is_dark() -> None:
+    bytes_of = SourceBands(names=("red", "green", "blue"), mean=(0,) * 3, std=(255,) * 3)
+    reflectance = [("red", 1800.0), ("green", 1700.0), ("blue", 250.0)]
+    dark = [("red", 180.0), ("green", 170.0), ("blue", 2.0)]
+    for values, same in ((reflectance, False), (dark, True)):
+        here = BandSet(
+            tuple(Band(name=n, dtype="uint16", mean=h / 2, std=h / 4, high=h) for n, h in values)
+        )
+        done = start_from(network(seed=2), weights(network(seed=1), bytes_of), here, CLASSES)
+        assert ("other units" in str(done)) is not same
+
+
+def test_an_infrared_is_not_taken_twice() -> None:
+    one, other = network(1, seed=1), network(2, seed=2)
+    read = SourceBands(names=("nir08",))
+    done = start_from(other, weights(one, read), bands("nir", "nir08"), CLASSES)
+    assert "bands new to it start as the mean of its own: nir" in str(done)
+
+
 def test_scenes_that_normalise_themselves_are_taken_as_they_are() -> None:
     one, other = network(seed=1), network(seed=2)
     here = bands("red", "green", "blue", mean=50, std=20)
@@ -279,6 +298,24 @@ def test_a_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
         read_weights(tmp_path / "w.pth")
     assert "\n" not in str(caught.value)
     assert not mark.exists()
+
+
+@pytest.mark.parametrize("content", [b"hello", b"\x80\x02", b"", b"\x80\x02}q\x00(X", b"ccopy\n"])
+def test_whatever_is_in_a_file_of_torch_it_is_refused_in_one_line(
+    tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "w.pth").write_bytes(content)
+    with pytest.raises(ModelError, match=r"w\.pth: cannot be read as tensors alone") as caught:
+        read_weights(tmp_path / "w.pth")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_holds_itself_is_refused(tmp_path: Path) -> None:
+    content: dict[str, object] = {"epoch": 3}
+    content["state_dict"] = content
+    torch.save(content, tmp_path / "w.pth")
+    with pytest.raises(ModelError, match="holds no tensors by name"):
+        read_weights(tmp_path / "w.pth")
 
 
 @pytest.mark.parametrize("name", ["w.safetensors", "w.pth"])

@@ -63,6 +63,8 @@ def test_a_run_that_was_broken_off_equals_an_unbroken_one(
     ("sections", "says"),
     [
         ({"curriculum": {"difficulty": "loss"}, "chips": {"sampler": "hard"}}, "choose one"),
+        ({"curriculum": {"difficulty": "loss"}, "augment": {"cutmix": 0.5}}, "cutmix mixes"),
+        ({"chips": {"sampler": "hard"}, "augment": {"cutmix": 0.5}}, "cutmix mixes"),
         ({"curriculum": {"difficulty": "scale"}, "augment": {"scale": [1, 1]}}, "needs a range"),
     ],
 )

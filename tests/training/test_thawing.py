@@ -111,6 +111,12 @@ def test_a_fine_tuning_that_was_broken_off_goes_on_as_it_was(
     assert (resumed / SUMS).read_text() == (whole / SUMS).read_text()
 
 
+@pytest.mark.parametrize("frozen", [0, None])
+def test_thawing_what_is_not_frozen_for_a_while_is_refused(frozen: int | None) -> None:
+    with pytest.raises(ValueError, match="thaw_every is set, but frozen_epochs"):
+        FineTuningConfig(frozen_epochs=frozen, thaw_every=1)
+
+
 def test_finer_stages_learn_more_slowly() -> None:
     net = network()
     config = FineTuningConfig(encoder_rate=0.5, stage_decay=0.5)
