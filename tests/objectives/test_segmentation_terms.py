@@ -228,3 +228,12 @@ def test_a_term_of_weight_zero_is_not_computed_and_none_is_forgotten() -> None:
     assert float(weigh(terms, {"cross_entropy": 0.5, "dice": 0.0})) == 1.0
     with pytest.raises(KeyError):
         weigh(terms, {"cross_entropy": 1.0})
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "focal"])
+def test_a_batch_of_classes_that_weigh_nothing_teaches_nothing(name: str) -> None:
+    """Else label smoothing would be summed over pixels that count for nothing."""
+    labels = torch.zeros(1, 16, 16, dtype=torch.int64)
+    more = {"label_smoothing": 0.1} if name == "cross_entropy" else {}
+    weighed = {"class_weights": {"0": 0, "1": 1}, **more}
+    assert one(drawn_logits(0, 2)[:1, :, :1, :1].expand(1, 2, 16, 16), labels, name, **weighed) == 0
