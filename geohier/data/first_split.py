@@ -62,11 +62,27 @@ def _by_blocks_of_ground(folder: Path, seed: int) -> str:
 
 
 def _by_scene(pairs: tuple[Pair, ...], places: Sequence[tuple[int, ...]], seed: int) -> list[_Row]:
-    val: set[int] = set()
-    for place in np.random.default_rng(seed).permutation(len(places)):
-        if len(val) < round(VAL_SHARE * len(pairs)):
-            val.update(places[place])
+    judging = places_that_judge([len(place) for place in places], seed)
+    val = {scene for place in judging for scene in places[place]}
     return [(pair, "val" if at in val else "train", ()) for at, pair in enumerate(pairs)]
+
+
+def places_that_judge(scenes: Sequence[int], seed: int) -> list[int]:
+    """Return the places whose scenes are val: drawn one by one until the share is reached.
+
+    A place that would bring val to two shares is passed over, so that most scenes are learned from.
+
+    Args:
+        scenes: number of scenes of each place.
+        seed: decides which places are drawn.
+    """
+    share, judged = round(VAL_SHARE * sum(scenes)), 0
+    chosen: list[int] = []
+    for place in np.random.default_rng(seed).permutation(len(scenes)).tolist():
+        if judged < share and judged + scenes[place] < 2 * share:
+            chosen.append(place)
+            judged += scenes[place]
+    return chosen
 
 
 def _by_blocks(pairs: tuple[Pair, ...], seed: int) -> list[_Row]:
