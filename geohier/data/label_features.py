@@ -80,7 +80,7 @@ def read_label_features(path: Path, grid: GeoBox, rules: LabelRules) -> LabelFea
     """
     if grid.crs is None:
         raise LabelError(f"{shown(path)}: its image has no CRS, so features cannot be placed")
-    frame = read_features(path).to_crs(grid.crs.to_wkt())
+    frame, lost = _on_earth(path, grid)
     known = frame.geom_type.isin(["Polygon", "MultiPolygon", "Point", "MultiPoint"])
     if not known.any() and len(frame):
         raise LabelError(
@@ -89,6 +89,8 @@ def read_label_features(path: Path, grid: GeoBox, rules: LabelRules) -> LabelFea
     notes = (
         [f"{shown(path)}: {(~known).sum()} features are lines: left out"] if (~known).any() else []
     )
+    if lost:
+        notes.append(f"{shown(path)}: {lost} features have coordinates that are no place: left out")
     frame = frame[known]
     values = _values(frame, path, rules)
     shapes, mended, tiny = _in_pixels(frame, path, grid, rules)
@@ -111,6 +113,20 @@ def read_label_features(path: Path, grid: GeoBox, rules: LabelRules) -> LabelFea
         tree=STRtree(shapes),
         notes=tuple(notes),
     )
+
+
+def _on_earth(path: Path, grid: GeoBox) -> tuple[Any, int]:
+    """Return the features of a file in the CRS of a grid, and how many have no finite place."""
+    assert grid.crs is not None
+    frame = read_features(path).to_crs(grid.crs.to_wkt())
+    xy, of = shapely.get_coordinates(frame.geometry.to_numpy(), return_index=True)
+    lost = np.unique(of[~np.isfinite(xy).all(axis=1)])
+    if len(lost) and len(lost) == len(frame):
+        raise LabelError(
+            f"{shown(path)}: none of its {len(frame)} features has coordinates that are a place in "
+            "the image's CRS: check its CRS and coordinates"
+        )
+    return frame.drop(index=frame.index[lost]), len(lost)
 
 
 def _check_place(shapes: NDArray[np.object_], path: Path, grid: GeoBox) -> None:
@@ -178,9 +194,9 @@ def _in_pixels(
     placed = shapely.transform(
         frame.geometry.to_numpy(), lambda xy: np.column_stack(to_pixels @ xy.T)
     )
+    points = np.isin(shapely.get_type_id(placed), POINTS)  # mending makes more of them
     broken = ~shapely.is_valid(placed)
     placed[broken] = shapely.make_valid(placed[broken])
-    points = np.isin(shapely.get_type_id(placed), POINTS)
     if points.any():
         placed[points] = _discs(placed[points], path, grid, rules.point_radius_m)
     areas = shapely.area(placed)
@@ -216,10 +232,9 @@ def _with_their_pixel(shapes: NDArray[np.object_]) -> NDArray[np.object_]:
 
 def _areas(path: Path, grid: GeoBox) -> AreaOfInterest:
     """Return the areas of a vector file, none of which may lie on the grid."""
-    assert grid.crs is not None
-    frame = read_features(path)
+    frame, _ = _on_earth(path, grid)
     polygons = frame[frame.geom_type.isin(["Polygon", "MultiPolygon"])]
     if polygons.empty:
         raise LabelError(f"{shown(path)} holds no polygon: areas are one or more")
-    united = shapely.make_valid(polygons.to_crs(grid.crs.to_wkt()).union_all())
+    united = shapely.make_valid(polygons.union_all())
     return AreaOfInterest(geobox=grid, polygons=united)

@@ -102,6 +102,24 @@ def test_what_is_smaller_than_a_pixel_labels_the_pixel_that_it_is_in(tmp_path: P
     assert np.isnan(found).sum() == found.size - 2
 
 
+def test_a_polygon_that_is_a_single_place_is_no_point_but_labels_its_pixel(tmp_path: Path) -> None:
+    found = values(write(tmp_path / "dot.gpkg", [shapely.Polygon([(3.5, 5.5)] * 4)]))
+    assert np.argwhere(found == 1).tolist() == [[5, 3]]
+
+
+@pytest.mark.parametrize("far", [math.inf, -math.inf])
+def test_features_without_a_finite_place_are_left_out_and_counted(
+    tmp_path: Path, far: float
+) -> None:
+    lost = shapely.Polygon([(1, 1), (3, 1), (far, 3)])
+    path = write(tmp_path / "far.gpkg", [lost, shapely.box(5, 10, 9, 20)])
+    assert np.nansum(values(path)) == 4 * 10
+    with open_labels(path, GRID, LabelRules(classes=CLASSES, alone="roof")) as labels:
+        assert any("1 features have coordinates that are no place" in one for one in labels.notes)
+    with pytest.raises(LabelError, match="none of its 1 features has coordinates that are a place"):
+        values(write(tmp_path / "alone.gpkg", [lost]))
+
+
 def test_ground_without_a_feature_is_unlabelled_unless_said_otherwise(tmp_path: Path) -> None:
     path = write(tmp_path / "one.gpkg", [shapely.box(0, 0, 10, 10)])
     areas = write(tmp_path / "areas.gpkg", [shapely.box(5, 5, 30, 20)])
