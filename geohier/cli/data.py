@@ -1,6 +1,7 @@
 """`geohier data`: look at labelled scenes before they are trained on."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,8 +14,6 @@ from geohier.errors import ConfigError
 
 if TYPE_CHECKING:
     from geohier.config.schema import DataConfig
-
-SPLIT_FILE = "split.csv"
 
 app = typer.Typer(no_args_is_help=True, help="Look at labelled scenes, and split them.")
 
@@ -128,11 +127,12 @@ def split(
     if not 0 < share < 1:
         raise ConfigError(f"--val-share {share:g}: give a share above 0 and below 1")
     from geohier.cli.data_tables import print_folds
+    from geohier.data.catalog import SPLIT_FILE
     from geohier.data.resplit import refuse_existing, resplit, write_split_files
 
     shares = [share] if folds is None else [1 / folds] * folds
     numbers = range(1, len(shares) + 1)
-    targets = [out] if folds is None else [out / f"fold_{at}" / "split.csv" for at in numbers]
+    targets = [out] if folds is None else [out / f"fold_{at}" / SPLIT_FILE for at in numbers]
     refuse_existing(targets, overwrite=overwrite)
     config = _scenes_of(source, overrides or [])
     with pixel_progress(source.name) as show:
@@ -151,26 +151,46 @@ def split(
         print_folds(found)
     for target in targets:
         say(f"{target}: written")
-    _say_next(source, config, targets[0])
+    file = _config_file(source)
+    if file is not None:
+        _say_next(file, overrides or [], config, targets[0])
+
+
+def _config_file(source: Path) -> Path | None:
+    """Return the config, that of a folder if it has one."""
+    from geohier.data.initialise import CONFIG_FILE
+
+    file = source / CONFIG_FILE if source.is_dir() else source
+    return file if file.is_file() else None
 
 
 def _scenes_of(source: Path, overrides: list[str]) -> "DataConfig":
     """Return the scenes of a config, or of a folder, whose config.yaml counts if it has one."""
     from geohier.config.load import load_config
-    from geohier.data.initialise import CONFIG_FILE
     from geohier.data.resplit import folder_config
 
-    if source.is_dir() and not (source / CONFIG_FILE).is_file():
-        if overrides:
-            raise ConfigError(f"--set changes a config, and {source} is a folder without one")
-        return folder_config(source)
-    return load_config(source / CONFIG_FILE if source.is_dir() else source, overrides).data
+    file = _config_file(source)
+    if file is not None:
+        return load_config(file, overrides).data
+    if overrides:
+        raise ConfigError(f"--set changes a config, and {source} is a folder without one")
+    return folder_config(source)
 
 
-def _say_next(source: Path, config: "DataConfig", target: Path) -> None:
-    """Say how the split is used, where it lies in a folder of its own."""
-    if source.is_dir() or target.name != SPLIT_FILE or target.parent.resolve() == config.root:
+def _say_next(file: Path, overrides: list[str], config: "DataConfig", target: Path) -> None:
+    """Say how the split is used, unless the config finds it where it lies."""
+    from geohier.data.catalog import SPLIT_FILE
+
+    listed = bool(config.train) or config.torchgeo is not None
+    found = config.root / (config.catalog or SPLIT_FILE)
+    if not listed and found.resolve() == target.resolve():
         return
-    areas = config.labels.areas
-    kept = "" if areas is None else f" --set data.labels.areas={(config.root / areas).absolute()}"
-    say(f"to use it: geohier train {source} --set data.root={target.parent}{kept}")
+    settings = {"data.catalog": str(target.absolute())}
+    if config.train:
+        settings |= {"data.train": "[]", "data.val": "[]"}
+    if config.torchgeo is not None:
+        settings["data.torchgeo"] = "null"
+    kept = [one for one in overrides if one.partition("=")[0] not in settings]
+    said = [*kept, *(f"{key}={value}" for key, value in settings.items())]
+    words = [str(file), *(word for one in said for word in ("--set", one))]
+    say(f"to use it: geohier train {shlex.join(words)}")

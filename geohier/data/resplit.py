@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geohier.config.schema import DataConfig
+from geohier.config.sources import Names, SplitsConfig
 from geohier.data.catalog import SPLIT_FILE, LabelledScene, Split, read_catalog
 from geohier.data.class_guess import guess_classes
 from geohier.data.ground_blocks import GroundGrid, ground_grids
@@ -157,15 +158,14 @@ def _scenes(config: DataConfig) -> tuple[list[LabelledScene], list[LabelledScene
         if before is not None:
             windows = (*before.windows, *subtract(scene.windows, before.windows))
             scene = replace(scene, windows=windows if before.windows and scene.windows else ())
-        found[key] = replace(scene, split="train")
-    scenes = list(_renamed(list(found.values())))
-    left_out = [scene for scene in scenes if scene.id in config.exclude]
-    return [scene for scene in scenes if scene not in left_out], left_out
+        found[key] = scene
+    left_out = [scene for scene in found.values() if scene.id in config.exclude]
+    kept = [scene for scene in found.values() if scene.id not in config.exclude]
+    return list(_renamed(kept, {scene.id for scene in found.values()})), left_out
 
 
-def _renamed(scenes: Sequence[LabelledScene]) -> Iterator[LabelledScene]:
-    """Give scenes of one name, which differ in their labels, names of their own."""
-    taken = {scene.id for scene in scenes}
+def _renamed(scenes: Sequence[LabelledScene], taken: set[str]) -> Iterator[LabelledScene]:
+    """Give scenes of one name, which differ in their labels, names that none has taken."""
     seen: set[str] = set()
     for scene in scenes:
         name, number = scene.id, 1
@@ -264,9 +264,12 @@ def split_file_text(fold: Fold, config: DataConfig, folder: Path) -> str:
     """Return a fold as the split.csv of a folder, from which its paths start.
 
     Raises:
-        ConfigError: a scene has other files than `data.image_columns` names.
+        ConfigError: a scene has other files than `data.image_columns` names, or `data.splits` has
+            no name for a split.
     """
-    columns = ("scene", "split", *config.image_columns, config.labels.column, "windows")
+    names = {split: _split_name(split, config.splits) for split in ("train", "val")}
+    labels = config.labels.column
+    columns = ("scene", config.splits.column, *config.image_columns, labels, "windows")
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
@@ -278,8 +281,16 @@ def split_file_text(fold: Fold, config: DataConfig, folder: Path) -> str:
                 f"{len(config.image_columns)} ({' '.join(config.image_columns)}): name as many"
             )
         files = [_relative(path, folder) for path in (*images, scene.mask)]
-        writer.writerow((scene.id, scene.split, *files, windows_text(scene.windows)))
+        writer.writerow((scene.id, names[scene.split], *files, windows_text(scene.windows)))
     return text.getvalue()
+
+
+def _split_name(split: str, splits: SplitsConfig) -> str | int:
+    """Return what a config calls a split."""
+    names: Names = getattr(splits, split)
+    if not names:
+        raise ConfigError(f"data.splits has no name for {split}: name one, such as {split}")
+    return names[0]
 
 
 def _relative(path: Path, folder: Path) -> str:

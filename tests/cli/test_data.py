@@ -1,6 +1,7 @@
 """`geohier data`: what it says of labelled scenes, good and bad, and how it splits them."""
 
 import csv
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,10 @@ import pytest
 import yaml
 from affine import Affine
 from matplotlib.image import imread
+
+from geohier.config.load import load_config
+from geohier.data.catalog import read_catalog
+from geohier.data.labelled_scene import windows_text
 
 Run = Callable[..., object]
 Write = Callable[..., Path]
@@ -266,7 +271,8 @@ def test_folds_are_written_to_folders_that_train_and_check_take(folder: Folder, 
     assert done.json["blocks"] == 48
     assert done.json["class_px"] == {"ground": 3 * (4096 - 576), "roof": 3 * 576}
     assert sum(fold["val_px"]["roof"] for fold in done.json["folds"]) == 3 * 576
-    assert f"to use it: geohier train {config} --set data.root={out}/fold_1" in done.err
+    used = f"--set data.catalog={out}/fold_1/split.csv"
+    assert f"to use it: geohier train {config} {used}" in done.err
     for number in (1, 2, 3):
         root = f"data.root={out}/fold_{number}"
         checked = run("data", "check", config, "--set", root, "--json", "--buffer-m", 19)
@@ -281,6 +287,36 @@ def test_folds_are_written_to_folders_that_train_and_check_take(folder: Folder, 
     replaced = run(*words, "--out", out, "--overwrite", "--seed", 3)
     assert replaced.code == 0
     assert "fold 3" in replaced.out
+
+
+@pytest.mark.parametrize("source", ["split.csv", "catalog", "train"])
+def test_the_line_that_is_printed_trains_on_the_new_split(
+    folder: Folder, run: Run, source: str
+) -> None:
+    """Whatever says which scenes there are now, and however the config calls the splits."""
+    for at, name in enumerate("abc"):
+        folder.add(name, roofs(), f"{at + 1}", east_km=20 * at)
+    folder.rows = [{**row, "fold": row.pop("split")} for row in folder.rows]
+    pairs = [{"image": f"{name}.tif", "mask": f"{name}_mask.tif"} for name in "abc"]
+    said: dict[str, dict[str, object]] = {
+        "split.csv": {},
+        "catalog": {"catalog": "split.csv"},
+        "train": {"train": pairs},
+    }
+    splits = {"column": "fold", "train": [1, 2], "val": [3]}
+    config = folder.config(splits=splits, root="${data_root}", **said[source])
+    root = ("--set", f"data_root={folder.path / 'data'}")
+    out = folder.path / "new split" / "mine.csv"
+    done = run("data", "split", config, *root, "-o", out, "--block-px", 16, "--buffer-px", 2)
+    assert done.code == 0, done.err
+    (line,) = (line for line in done.err.splitlines() if "to use it" in line)
+    file, *words = shlex.split(line.partition("geohier train ")[2])
+    scenes = read_catalog(load_config(Path(file), words[1::2]).data).scenes
+    rows = list(csv.DictReader(out.read_text().splitlines()))
+    assert {row["fold"] for row in rows} == {"1", "3"}
+    assert [(one.id, one.split, windows_text(one.windows)) for one in scenes] == [
+        (row["scene"], {"1": "train", "3": "val"}[row["fold"]], row["windows"]) for row in rows
+    ]
 
 
 def test_a_folder_of_images_and_masks_is_split_as_it_is(folder: Folder, run: Run) -> None:

@@ -179,6 +179,25 @@ def test_excluded_scenes_stay_in_the_file_but_in_no_block(
     assert {scene.id for scene in read_catalog(moved).scenes} == {"a"}
 
 
+def test_an_excluded_name_leaves_out_every_scene_that_has_it(
+    add: Callable[..., None], tmp_path: Path
+) -> None:
+    """Here one of train and one of val, which have other labels."""
+    add("a")
+    add("b", east=9e4)
+    config = folder_config(tmp_path)
+    a, b = config.train
+    other = b.model_copy(update={"mask": a.mask})
+    config = config.model_copy(update={"train": (a, b), "val": (other,), "exclude": ("b",)})
+    fold = resplit(config, shares=[0.25], block_px=30, buffer_px=0, seed=0).folds[0]
+    assert {scene.id for scene in fold.scenes} == {"a", "b"}
+    target = tmp_path / "split" / "split.csv"
+    found = Resplit(folds=(fold,), blocks=0, class_px={})
+    write_split_files(found, config, [target], overwrite=False)
+    moved = config.model_copy(update={"root": target.parent, "train": (), "val": ()})
+    assert {scene.id for scene in read_catalog(moved).scenes} == {"a"}
+
+
 def test_buffers_that_leave_nothing_and_too_few_blocks_are_refused(
     add: Callable[..., None], tmp_path: Path
 ) -> None:
