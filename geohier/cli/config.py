@@ -27,6 +27,8 @@ def show(
     from geohier.config.load import load_config
     from geohier.config.text import EXAMPLE, commented_config
 
+    if overrides and file is None:
+        raise ConfigError("--set changes a config: name its FILE before it")
     config = load_config(file, overrides or []) if file else EXAMPLE
     if config.model.encoder != EXAMPLE.model.encoder:
         _check_encoder(config.model.encoder, file)

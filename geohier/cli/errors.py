@@ -39,6 +39,14 @@ class Commands(TyperGroup):
         except UsageError as error:
             sys.exit(_show_usage(error))
 
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - as typer has it
+        """Run the command; an interruption before its work begins ends like one of the work."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            say("geohier: interrupted")
+            raise typer.Exit(TERMINATED if isinstance(stop, Terminated) else INTERRUPTED) from None
+
     def get_command(self, *args: Any) -> Any:  # noqa: ANN401 - as typer has it
         """Return a command whose help keeps the lines of its examples."""
         command = super().get_command(*args)

@@ -73,7 +73,10 @@ def evaluate(
     ] = None,
     outside: Annotated[
         str | None,
-        typer.Option(help="Class of the ground outside polygons; without it, unlabelled."),
+        typer.Option(
+            help="Class of the ground outside polygons; without it, the first class, and with "
+            "--attribute unlabelled."
+        ),
     ] = None,
     areas: Annotated[
         Path | None, typer.Option(help="Polygons in which --outside holds; else it is unlabelled.")

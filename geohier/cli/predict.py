@@ -128,6 +128,8 @@ def _report_table(outcomes: "Sequence[Outcome]") -> None:
     width = max(len(outcome.assignment.name) for outcome in outcomes)
     for outcome in outcomes:
         typer.echo(f"{outcome.assignment.name:{width}}  {_what_happened(outcome)}")
+        if outcome.error is not None:
+            say_error(outcome.error, outcome.assignment.name)
 
 
 def _what_happened(outcome: "Outcome") -> str:

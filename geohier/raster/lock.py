@@ -42,6 +42,8 @@ class OutputLock:
         try:
             self._lock.acquire()
         except Timeout:
+            if not self.path.exists():  # a folder that takes no lock looks like one that is held
+                self.path.touch()
             raise OutputLockedError(
                 f"{target} is being written by {self._holder()}: wait for it or stop it first"
             ) from None

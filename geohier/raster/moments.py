@@ -34,24 +34,27 @@ class Moments:
     def of(cls, values: NDArray[np.generic]) -> Self:
         """Return the moments of pixels `(C, N)`, N at least 1."""
         exact = values.astype(np.float64)
-        return cls(count=exact.shape[1], mean=exact.mean(axis=1), std=exact.std(axis=1))
+        with np.errstate(over="ignore", invalid="ignore"):
+            return cls(count=exact.shape[1], mean=exact.mean(axis=1), std=exact.std(axis=1))
 
     def __add__(self, other: "Moments") -> "Moments":
         """Return the moments of both samples together (Chan, Golub, LeVeque 1979)."""
         count = self.count + other.count
-        apart = other.mean - self.mean
-        squares = self.count * self.std**2 + other.count * other.std**2
-        squares += apart**2 * self.count * other.count / count
-        return Moments(
-            count=count,
-            mean=self.mean + apart * other.count / count,
-            std=np.sqrt(squares / count),
-        )
+        with np.errstate(over="ignore", invalid="ignore"):
+            apart = other.mean - self.mean
+            squares = self.count * self.std**2 + other.count * other.std**2
+            squares += apart**2 * self.count * other.count / count
+            return Moments(
+                count=count,
+                mean=self.mean + apart * other.count / count,
+                std=np.sqrt(squares / count),
+            )
 
     @property
     def tell(self) -> bool:
-        """Whether there are pixels enough, and no band has one value everywhere."""
-        return self.count >= ENOUGH_PX and bool((self.std > 0).all())
+        """Whether there are pixels enough, and no band has one value or boundless ones."""
+        usable = (self.std > 0) & np.isfinite(self.std)
+        return self.count >= ENOUGH_PX and bool(usable.all())
 
 
 def sample_moments(reader: PixelReader) -> Moments | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from geohier.cli.errors import Terminated, reports_errors
+from geohier.cli.errors import Commands, Terminated, reports_errors
 
 
 @pytest.mark.parametrize(
@@ -65,3 +65,23 @@ def test_verbose_shows_where_an_error_arose_before_the_line_that_tells_it(
     assert more.err.endswith(plain.err)
     assert "Traceback" in more.err
     assert "Traceback" not in plain.err
+
+
+@pytest.mark.parametrize(("stop", "code"), [(KeyboardInterrupt, 130), (Terminated, 143)])
+def test_what_is_interrupted_before_it_begins_ends_like_any_other(
+    capsys: pytest.CaptureFixture[str], stop: type[KeyboardInterrupt], code: int
+) -> None:
+    small = typer.Typer(cls=Commands)
+
+    @small.callback()
+    def begin() -> None:
+        raise stop
+
+    @small.command()
+    def work() -> None:
+        pass
+
+    with pytest.raises(SystemExit) as end:
+        typer.main.get_command(small).main(["work"])
+    assert end.value.code == code
+    assert capsys.readouterr().err.strip() == "geohier: interrupted"

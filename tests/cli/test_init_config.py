@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from geohier.cli.config import app as config_app
 from geohier.cli.init import init
+from geohier.cli.main import app
 
 runner = CliRunner()
 init_app = typer.Typer()
@@ -76,3 +77,9 @@ def test_an_encoder_that_nobody_knows_is_told_before_training(folder: Path) -> N
     )
     known = runner.invoke(config_app, ["show", config, "--set", "model.encoder=resnet34"])
     assert (known.exit_code, "encoder: resnet34" in known.stdout) == (0, True)
+
+
+def test_changes_need_a_config_that_they_change() -> None:
+    refused = CliRunner().invoke(app, ["config", "show", "--set", "chips.sise_px=3"])
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "name its FILE" in refused.stderr

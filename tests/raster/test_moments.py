@@ -117,6 +117,7 @@ def test_a_scene_that_is_nodata_nearly_everywhere_is_looked_at_again_more_densel
         (uneven(40, 40), True),
         (uneven(30, 30), False),
         (np.full((2, 100, 100), 7, "uint8"), False),
+        (np.linspace(-1e302, 1e302, 20_000).reshape(2, 100, 100), False),
     ],
 )
 def test_few_pixels_or_one_value_tell_nothing(
