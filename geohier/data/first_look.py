@@ -7,12 +7,13 @@ from numpy.typing import NDArray
 
 from geohier.config.schema import DataConfig
 from geohier.data.catalog import Catalog, LabelledScene
+from geohier.data.class_gaps import class_gaps
 from geohier.data.label_rules import LabelRules
 from geohier.data.labelled import LabelledPixels
 from geohier.data.labels import IGNORE_INDEX, LabelTable
 from geohier.data.prepare import check_units
 from geohier.data.scene_bands import choose_bands, find_bands
-from geohier.geo.window import row_strips
+from geohier.data.strips import labelled_strips
 from geohier.raster.source import SourceBand
 
 
@@ -50,21 +51,15 @@ def _opened(
 def _by_class(one: LabelledPixels, classes: int) -> NDArray[np.int64]:
     """Count the labelled pixels of each class in the part of a scene that is in its split."""
     total = np.zeros(IGNORE_INDEX + 1, np.int64)
-    for strip in row_strips(*one.shape):
+    for strip in labelled_strips(one):
         total += np.bincount(one.read(strip).labels.ravel(), minlength=IGNORE_INDEX + 1)
     return total[:classes]
 
 
 def _odd_classes(pixels: Mapping[str, NDArray[np.int64]], data: DataConfig) -> Iterable[str]:
-    """Say of each class that train lacks that no model can learn it, and of val the same."""
+    """Say which classes train or val lacks."""
     if not pixels["val"].any():
         yield "no scene of val has labelled pixels: nothing will judge the model"
-    for one, train, val in zip(data.classes, pixels["train"], pixels["val"], strict=True):
-        if not train:
-            where = f"only in val ({val} px)" if val else "in no scene"
-            yield (
-                f"class {one.name} is {where}: a model cannot learn it; move a scene that has it "
-                "to train, or leave the class out"
-            )
-        elif pixels["val"].any() and not val:
-            yield f"class {one.name} is in no val scene: nothing will judge it"
+    names = [one.name for one in data.classes]
+    counts = (dict(zip(names, pixels[split].tolist(), strict=True)) for split in ("train", "val"))
+    yield from (gap.text for gap in class_gaps(*counts))

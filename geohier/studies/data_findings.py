@@ -11,6 +11,7 @@ import numpy as np
 
 from geohier.config.schema import TrainConfig
 from geohier.data.catalog import Catalog, LabelledScene, Split
+from geohier.data.class_gaps import class_gaps
 from geohier.data.labelled import LabelledPixels
 from geohier.data.labels import LabelTable, check_classes, check_values
 from geohier.data.leakage import CURE, Nearness, leakage_text
@@ -183,18 +184,8 @@ def _classes(evidence: Evidence) -> Iterator[Finding]:
     train, val = evidence.class_px("train"), evidence.class_px("val")
     if not train.total():
         return
-    for name in train:
-        if val[name] and not train[name]:
-            yield Finding(
-                f"class {name} has {val[name]} px in val and none in train: it can never be "
-                "found; move a scene that holds it to train (geohier data split), or drop the "
-                "class",
-                is_error=True,
-            )
-        elif val.total() and train[name] and not val[name]:
-            yield Finding(f"class {name} is in train but not in val: it will have no score")
-        elif not train[name] and not val[name]:
-            yield Finding(f"class {name} has no labelled pixel")
+    for gap in class_gaps(train, {name: val[name] for name in train}):
+        yield Finding(gap.text, is_error=gap.only_in_val)
 
 
 def _splits(evidence: Evidence) -> Iterator[Finding]:

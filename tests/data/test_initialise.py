@@ -17,7 +17,7 @@ from shapely.geometry.base import BaseGeometry
 from geohier.config.load import load_config
 from geohier.data.catalog import read_catalog
 from geohier.data.initialise import initialise
-from geohier.data.labelled import inside
+from geohier.data.labelled import Cut, LabelledPixels, inside
 from geohier.data.prepare import prepare
 from geohier.data.resplit import folder_config
 from geohier.errors import InputError, LabelError, OutputExistsError, ResourceError
@@ -386,9 +386,29 @@ def test_a_class_that_is_only_in_val_is_told(
     add_scene("c", image, corner, split="val", windows="0 0 32 32")
     notes = initialise(data_folder).notes
     assert notes == (
-        "class class_7 is only in val (16 px): a model cannot learn it; move a scene that has it "
-        "to train, or leave the class out",
+        "class class_7 has 16 px in val and none in train: it can never be found; move a scene "
+        "that holds it to train (geohier data split), or drop the class",
     )
+
+
+def test_a_scene_is_looked_through_in_strips_that_fit_into_memory(
+    add_scene: AddScene,
+    rng: np.random.Generator,
+    data_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    add_scene("a", *scene(rng))
+    heights = []
+    read = LabelledPixels.read
+
+    def noted(one: LabelledPixels, window: Window) -> Cut:
+        heights.append(window.height)
+        return read(one, window)
+
+    monkeypatch.setattr(LabelledPixels, "read", noted)
+    monkeypatch.setattr("geohier.data.strips.STRIP_BYTES", 3 * 64 * 8)
+    initialise(data_folder)
+    assert heights == [8] * 8
 
 
 @pytest.mark.parametrize(
