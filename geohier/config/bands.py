@@ -1,5 +1,6 @@
 """Bands in a config: bands of the files, and bands that a formula computes from them."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated
 
@@ -33,13 +34,30 @@ def read_bands(given: object) -> object:
     """Return bands in which each formula stands beside its name, and is one.
 
     Raises:
-        ValueError: a band is given by none of the spellings, or its formula is none.
+        ValueError: a band is given by none of the spellings, or twice, or its formula is none.
 
     Example:
         >>> read_bands(["red", {"ratio": "nir / (red + 1)"}])
         ['red', {'name': 'ratio', 'formula': 'nir / (red + 1)'}]
     """
-    return [_read(one) for one in given] if isinstance(given, list | tuple) else given
+    if not isinstance(given, list | tuple):
+        return given
+    bands = [_read(one) for one in given]
+    counts = Counter(_name(one) for one in bands)
+    for name, count in counts.items():
+        if count > 1:
+            raise ValueError(f"band {name} is named {count} times: name it once")
+    return bands
+
+
+def _name(band: object) -> str:
+    """Return the name of a band, or its index."""
+    match band:
+        case BandFormula():
+            return band.name
+        case Mapping():
+            return str(band["name"])
+    return str(band)
 
 
 def _read(given: object) -> object:

@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import ValidationError
@@ -82,10 +83,12 @@ def split_override(text: str) -> tuple[str, object]:
 def dump_config(config: TrainConfig) -> str:
     """Return the config as YAML that `load_config` reads back.
 
-    data.root is written as ${data_root}, and weights.file is left out, since weights.sha256 says
-    which they were: a saved config names no folder of this machine.
+    data.root is written as ${data_root}, of other absolute paths the last part alone, and
+    weights.file is left out, since weights.sha256 says which they were: a saved config names no
+    folder of this machine.
     """
     values = config.model_dump(mode="json")
+    _forget_places(values["data"])
     values["data"]["root"] = DATA_ROOT
     values["weights"]["file"] = None
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
@@ -102,7 +105,27 @@ def deciding_values(config: TrainConfig) -> dict[str, object]:
     Where its data and first weights lie and how many processes cut chips do not.
     """
     left_out = {"data": {"root"}, "training": {"workers"}, "weights": {"file", "name"}}
-    return config.model_dump(mode="json", exclude=left_out)
+    values = config.model_dump(mode="json", exclude=left_out)
+    _forget_places(values["data"])
+    return values
+
+
+def _forget_places(data: dict[str, Any]) -> None:
+    """Keep of absolute paths the last part alone."""
+    for key in ("train", "val", "catalog", "torchgeo"):
+        data[key] = _last_parts(data[key])
+    data["labels"]["areas"] = _last_parts(data["labels"]["areas"])
+
+
+def _last_parts(value: object) -> object:
+    match value:
+        case str() if Path(value).is_absolute():
+            return Path(value).name
+        case list():
+            return [_last_parts(one) for one in value]
+        case dict():
+            return {key: _last_parts(one) for key, one in value.items()}
+    return value
 
 
 def _family(path: Path) -> list[tuple[Path, dict[str, object]]]:

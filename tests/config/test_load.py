@@ -130,6 +130,8 @@ MISTAKES = [
     ("data: {bands: [{name: x, formulla: nir}]}", "found {'name': 'x', 'formulla': 'nir'}"),
     ("data: {bands: [{x: nir / (red}]}", "data.bands: formula 'nir / (red' ends where"),
     ("data: {bands: [{nir: nir / 2}]}", "data.bands: band nir would be computed from itself"),
+    ("data: {bands: [nir, red, nir]}", "data.bands: band nir is named 2 times: name it once"),
+    ("data: {bands: [nir, {nir: red / 2}]}", "data.bands: band nir is named 2 times"),
     ("data: {classes: {0: a, 1: b}, bands: []}", "data.bands: give 1 or more, found 0"),
     ("data: {root: 3}", "data.root: give a path, found 3"),
     ("data: {train: [{image: 3, mask: b}]}", "data.train.0.image: give a path, found 3"),
@@ -256,6 +258,37 @@ def test_the_hash_follows_all_but_the_place_of_the_data(write_config: WriteConfi
     assert config_hash(load_config(path, [f"data.root={os.sep}elsewhere"])) == here
     assert config_hash(load_config(path, ["training.workers=0"])) == here
     assert config_hash(load_config(path, ["training.seed=1"])) != here
+
+
+LISTED = "{train: [{image: /PLACE/a.tif, mask: m.tif}], val: [{image: [/PLACE/b.tif], mask: n}]}"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        LISTED,
+        "{catalog: /PLACE/scenes.csv}",
+        "{torchgeo: {dataset: NAIP, root: /PLACE/naip, labels: {dataset: CDL, root: /PLACE/cdl}}}",
+        "{labels: {outside: a, areas: /PLACE/done.gpkg}}",
+    ],
+    ids=["lists", "catalogue", "torchgeo", "areas"],
+)
+def test_neither_a_dumped_config_nor_the_hash_follows_data_that_were_moved(
+    write_config: WriteConfig, data: str
+) -> None:
+    said = data.replace("{", "{classes: {a: 0, b: 1}, ", 1)
+    here, there = (
+        load_config(write_config(f"data: {said}\n".replace("/PLACE", place)))
+        for place in ("/secret/place", "/elsewhere")
+    )
+    text = dump_config(here)
+    assert "/secret" not in text
+    assert text == dump_config(there)
+    assert config_hash(here) == config_hash(there)
+    again = load_config(write_config(text, "again.yaml"), ["data_root=/elsewhere"])
+    assert dump_config(again) == text
+    renamed = load_config(write_config(f"data: {said}\n".replace("/PLACE/", "/elsewhere/other-")))
+    assert config_hash(renamed) != config_hash(here)
 
 
 def test_the_commented_text_is_read_back_and_explains_every_key(write_config: WriteConfig) -> None:
