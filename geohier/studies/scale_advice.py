@@ -28,9 +28,10 @@ CHIP_SIDES = (64, 128, 256, 512)
 FPN_LEVELS = 4
 
 
-def nominal_strides(
-    decoder: Literal["fpn", "unet"], depth: int, downsample: int
-) -> tuple[int, ...]:
+type Decoder = Literal["fpn", "unet"]
+
+
+def nominal_strides(decoder: Decoder, depth: int, downsample: int) -> tuple[int, ...]:
     """Return the strides, in pixels of the image, of most encoders' levels.
 
     Example:
@@ -77,7 +78,7 @@ def advise(sizes: Mapping[str, SizeTable], model: ModelConfig) -> ScaleAdvice | 
     things = [one for at, one in enumerate(held) if at != area.index(max(area))] or held
     small = min(min(table.area_percentiles(SMALL)[0], table.width) for table in things)
     large = max(min(table.area_percentiles(LARGE)[0], WIDTHS * table.width) for table in things)
-    downsample, depth = _finest(small)
+    downsample, depth = _finest(small, model.decoder)
     wanted = CHIP_PER_OBJECT * large / downsample
     return ScaleAdvice(
         small_px=small,
@@ -89,14 +90,14 @@ def advise(sizes: Mapping[str, SizeTable], model: ModelConfig) -> ScaleAdvice | 
     )
 
 
-def _finest(small_px: float) -> tuple[Literal[1, 2, 4], int]:
+def _finest(small_px: float, decoder: Decoder) -> tuple[Literal[1, 2, 4], int]:
     """Return downsample and depth whose finest level just sees objects of that size.
 
     Of two ways to the same strides, the one that works on fewer pixels.
     """
     largest = small_px / PIXELS_PER_OBJECT
     ways: tuple[tuple[Literal[1, 2, 4], int], ...] = ((4, 5), (4, 4), (2, 4), (1, 4))
-    fitting = [way for way in ways if nominal_strides("fpn", way[1], way[0])[0] <= largest]
+    fitting = [way for way in ways if nominal_strides(decoder, way[1], way[0])[0] <= largest]
     return fitting[0] if fitting else ways[-1]
 
 
