@@ -71,6 +71,8 @@ def check(
 
         draw_scenes(picture, report.views, settings.data.classes, title=config.stem)
         say(f"{picture}: written")
+    elif picture is not None:
+        say(f"note: {picture}: not written: no scene has a labelled pixel that could be shown")
     if report.exit_code:
         raise typer.Exit(report.exit_code)
 

@@ -289,6 +289,15 @@ def test_folds_are_written_to_folders_that_train_and_check_take(folder: Folder, 
     assert "fold 3" in replaced.out
 
 
+def test_a_picture_of_scenes_without_labels_is_told_to_be_missing(
+    folder: Folder, run: Run, tmp_path: Path
+) -> None:
+    folder.add("a", np.full((64, 64), 255, "uint8"))
+    done = run("data", "check", folder.config(), "--picture", tmp_path / "check.png")
+    assert f"note: {tmp_path / 'check.png'}: not written: no scene has a labelled" in done.err
+    assert not (tmp_path / "check.png").exists()
+
+
 @pytest.mark.parametrize("source", ["split.csv", "catalog", "train"])
 def test_the_line_that_is_printed_trains_on_the_new_split(
     folder: Folder, run: Run, source: str
