@@ -18,6 +18,9 @@ from geohier.errors import LabelError
 MOST_PIECES = 4_000_000
 """Pieces of objects that are kept, 100 MB: more are no objects but noise."""
 
+TOUCHING = np.ones((3, 3), np.bool_)
+"""Pixels of one object share an edge or a corner."""
+
 type Ints = NDArray[np.int64]
 
 
@@ -63,17 +66,21 @@ class _Pieces:
 def _of_scene(labels: FitLabels, scene: int, classes: Collection[int], side: int) -> Ints:
     pieces = _Pieces()
     width = labels.fields[scene].width
-    above, left = np.full((2, width), -1), np.empty((2, 0), np.int64)  # piece and class per pixel
+    nothing = np.full((2, width + 2), -1)  # piece and class per pixel, a pixel more at either end
+    above = below = left = nothing
     for window, used in labels.windows(scene, side):
+        if window.col_off == 0:
+            above, below = below, nothing.copy()
         shape = (window.height, window.width)
         kinds = labels.read(scene, window).astype(np.int64) if used else np.full(shape, -1)
         ids = _number_pieces(kinds, classes, pieces, (window.row_off, window.col_off))
         here = np.stack((ids, kinds))  # (2, H, W)
-        columns = window.slices[1]
-        _note_meeting(pieces, above[:, columns], here[:, 0])
+        start, stop = window.col_off, window.col_off + window.width
+        _note_meeting(pieces, above[:, start : stop + 2], here[:, 0])
         if window.col_off:
             _note_meeting(pieces, left, here[:, :, 0])
-        above[:, columns], left = here[:, -1], here[:, :, -1]
+        below[:, start + 1 : stop + 1] = here[:, -1]
+        left = np.pad(here[:, :, -1], ((0, 0), (1, 1)), constant_values=-1)
     middles = pieces.objects()
     return np.insert(middles, 0, scene, axis=1)
 
@@ -84,7 +91,7 @@ def _number_pieces(
     """Return the number of the piece that each pixel of a window belongs to, -1 for none."""
     ids = np.full(kinds.shape, -1)
     for index in classes:
-        regions, count = label(kinds == index)
+        regions, count = label(kinds == index, TOUCHING)
         if count:
             inside = regions > 0
             ids[inside] = regions[inside] + (pieces.count - 1)
@@ -109,7 +116,13 @@ def _measured(regions: NDArray[np.int32], count: int) -> Ints:
 
 
 def _note_meeting(pieces: _Pieces, before: Ints, after: Ints) -> None:
-    """Note which pieces touch across a seam: each side as `(2, N)`, piece and class per pixel."""
-    meet = (before[0] >= 0) & (after[0] >= 0) & (before[1] == after[1])
-    if meet.any():
-        pieces.meeting.append(np.unique(np.stack((before[0], after[0]), axis=1)[meet], axis=0))
+    """Note which pieces touch across a seam, at an edge or a corner of a pixel.
+
+    Each side is piece and class per pixel: `(2, N + 2)` before, a pixel more at either end, and
+    `(2, N)` after.
+    """
+    for shift in range(3):
+        side = before[:, shift : shift + after.shape[1]]
+        meet = (side[0] >= 0) & (after[0] >= 0) & (side[1] == after[1])
+        if meet.any():
+            pieces.meeting.append(np.unique(np.stack((side[0], after[0]), axis=1)[meet], axis=0))

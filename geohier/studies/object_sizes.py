@@ -9,8 +9,7 @@ from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-TOUCHING = np.ones((3, 3), np.bool_)
-"""Pixels of one object share an edge or a corner."""
+from geohier.data.label_objects import TOUCHING
 
 
 class ObjectCounter:

@@ -18,7 +18,7 @@ from geohier.config.schema import TrainConfig
 from geohier.data import prepare as preparing
 from geohier.data.chips import fit_chips
 from geohier.data.label_cells import LabelCells, drawing_rates
-from geohier.data.label_objects import find_objects
+from geohier.data.label_objects import TOUCHING, find_objects
 from geohier.data.labels import IGNORE_INDEX
 from geohier.data.prepare import prepare
 from geohier.data.samplers import HardPlaces, LabelPlaces, ObjectPlaces
@@ -156,7 +156,7 @@ def test_objects_are_those_of_the_whole_scene_however_it_is_cut(
     found = find_objects(fit_labels(scene), [1, 2], side)
     hit = []
     for index in (1, 2):
-        regions, count = label(scene == index)
+        regions, count = label(scene == index, TOUCHING)
         of_class = [regions[row, col] for _, row, col in found if scene[row, col] == index]
         assert sorted(of_class) == list(range(1, count + 1))
         hit += of_class
