@@ -3,7 +3,7 @@
 import csv
 import io
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -25,12 +25,10 @@ from geohier.data.pairs import find_pairs
 from geohier.data.scene_bands import choose_bands, find_bands
 from geohier.data.splits import grown, subtract
 from geohier.data.stratify import UNLABELLED, stratified_parts
-from geohier.data.strips import labelled_strips
+from geohier.data.strips import OnPixels, labelled_strips
 from geohier.errors import ConfigError, OutputExistsError
 from geohier.geo.window import Window, intersection
 from geohier.raster.durable import write_durably, writing
-
-type OnPixels = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

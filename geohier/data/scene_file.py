@@ -14,11 +14,12 @@ files:                      # the first file gives the grid
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from geohier.config.complaints import in_words, place, to_mend_first
 from geohier.config.document import read_document
+from geohier.config.section import Section
 from geohier.errors import ConfigError
 from geohier.raster.stack import StackFile
 from geohier.raster.warped import Resampling
@@ -26,11 +27,7 @@ from geohier.raster.warped import Resampling
 SUFFIXES = (".scene.yaml", ".scene.yml")
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-
-class SceneFileEntry(_Section):
+class SceneFileEntry(Section):
     """One raster of a scene."""
 
     path: Path
@@ -39,18 +36,18 @@ class SceneFileEntry(_Section):
     """Bands to take, counted from 1; all where null."""
     names: tuple[str, ...] | None = Field(default=None, min_length=1)
     """Names of the bands taken; the file's own where null."""
-    nodata: float | None = None
+    nodata: float | None = Field(default=None, allow_inf_nan=True)
     """Value that means no data; the file's own where null."""
-    scale: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    scale: float | None = Field(default=None, gt=0)
     """Scale of the bands taken: physical value = value x scale + offset; the file's own where
     null."""
-    offset: float | None = Field(default=None, allow_inf_nan=False)
+    offset: float | None = None
     """Offset of the bands taken; the file's own where null."""
     resampling: Resampling = "bilinear"
     """How to bring it to the first file's grid: nearest for classes."""
 
 
-class SceneFile(_Section):
+class SceneFile(Section):
     """A scene, as its file describes it."""
 
     files: tuple[SceneFileEntry, ...] = Field(min_length=1, max_length=1000)

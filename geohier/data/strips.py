@@ -1,6 +1,6 @@
 """One pass over a labelled scene, from the top, in strips that fit into memory."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from geohier.data.labelled import LabelledPixels
 from geohier.geo.window import Window, row_strips
@@ -9,6 +9,9 @@ STRIP_BYTES = 2**26
 """Bytes of image that one strip may hold."""
 
 MOST_ROWS = 512
+
+type OnPixels = Callable[[int, int], None]
+"""Told how many pixels are done, and how many there are."""
 
 
 def labelled_strips(one: LabelledPixels) -> Iterator[Window]:

@@ -1,7 +1,7 @@
 """What a config's labelled scenes hold, and what is wrong with them, before anything is trained."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -16,7 +16,7 @@ from geohier.data.labels import LabelTable
 from geohier.data.leakage import Nearness, nearnesses
 from geohier.data.prepare import scene_step
 from geohier.data.scene_bands import choose_bands, find_bands
-from geohier.data.strips import labelled_strips
+from geohier.data.strips import OnPixels, labelled_strips
 from geohier.errors import InputError
 from geohier.geo.levels import LevelLadder
 from geohier.studies.data_findings import Evidence, Finding, find
@@ -29,8 +29,6 @@ SAMPLE_PX = 2**20
 
 SPLITS: tuple[Split, ...] = ("train", "val")
 PERCENTILES = (10, 50, 90)
-
-type OnPixels = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -96,6 +96,19 @@ def test_a_scene_file_may_say_what_a_raster_does_not(folder: Path) -> None:
     assert told == [(0.5, -3, 7), (0.5, -3, 7), (1, 0, None)]
 
 
+def test_nodata_of_a_scene_file_may_be_nan_but_a_scale_may_not(
+    folder: Path, write_scene: WriteScene
+) -> None:
+    write_scene(np.zeros((1, 4, 4), "float32"), "f.tif")
+    path = folder / "s.scene.yaml"
+    path.write_text("files: [{path: f.tif, nodata: .nan}]")
+    with open_scene(path) as source:
+        assert [str(band.nodata) for band in source.bands] == ["nan"]
+    path.write_text("files: [{path: f.tif, scale: .inf}]")
+    with pytest.raises(ConfigError, match=r"scale: give a finite number"), open_scene(path):
+        pass
+
+
 def test_options_reach_every_file(folder: Path) -> None:
     for path in (folder / "a.tif", folder / "both.scene.yaml"):
         count = 1 if path.suffix == ".tif" else 2
