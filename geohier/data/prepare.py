@@ -10,6 +10,7 @@ import psutil
 
 from geohier.config.schema import DataConfig, TrainConfig
 from geohier.data.catalog import read_catalog
+from geohier.data.class_gaps import class_gaps
 from geohier.data.fit_labels import FitLabels
 from geohier.data.label_rules import LabelRules
 from geohier.data.label_share import keep_share
@@ -47,6 +48,7 @@ class TrainingData:
         table: classes and label values.
         label_counts: pixels of each label value in the train masks.
         hashes: SHA-256 of each image and mask, by scene id and split.
+        gaps: classes that judge but cannot be learnt, a line each.
     """
 
     train: tuple[LabelledPixels, ...]
@@ -58,11 +60,13 @@ class TrainingData:
     table: LabelTable
     label_counts: Mapping[float, int]
     hashes: Mapping[str, Mapping[str, str]]
+    gaps: tuple[str, ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a user should know of how images and labels are read, each thing once."""
-        return tuple(dict.fromkeys(note for one in self.train + self.val for note in one.notes))
+        own = (note for one in self.train + self.val for note in one.notes)
+        return (*self.gaps, *dict.fromkeys(own))
 
     @property
     def class_counts(self) -> tuple[int, ...]:
@@ -104,7 +108,7 @@ def prepare(config: TrainConfig) -> TrainingData:
     for one in (*train, *val):
         check_units(one, names, declared)
     counts = survey(train, table, config.data)
-    survey(val, table, None)
+    judged = survey(val, table, None)
     if not config.data.allow_overlap:
         refuse_leakage(train, val)
     keep_in_memory(train)
@@ -121,7 +125,19 @@ def prepare(config: TrainConfig) -> TrainingData:
         table=table,
         label_counts=counts,
         hashes={f"{s.scene.split}/{s.scene.id}": _hashes(s) for s in (*train, *val)},
+        gaps=_gaps(counts, judged, table),
     )
+
+
+def _gaps(
+    learnt: Mapping[float, int], judged: Mapping[float, int], table: LabelTable
+) -> tuple[str, ...]:
+    """Return a line on each class that val holds and train does not."""
+    train, val = (
+        {one.name: sum(found.get(value, 0) for value in one.values) for one in table.classes}
+        for found in (learnt, judged)
+    )
+    return tuple(gap.text for gap in class_gaps(train, val) if gap.only_in_val)
 
 
 def _statistics(one: LabelledPixels, bands: BandSet, by: NormaliseBy) -> BandSet:
@@ -158,8 +174,7 @@ def survey(
     total: Counter[float] = Counter()
     for one in scenes:
         counts = one.label_values()
-        if config is not None:
-            total.update(counts)
+        total.update(counts)
         check_values(counts, table, one.scene.mask)
     if config is not None:
         check_classes(total, table, config.root)

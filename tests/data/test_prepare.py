@@ -387,3 +387,14 @@ def test_classes_are_counted_where_they_are_fitted_on_alone(
     )
     assert 0 < area < 256 * 128
     assert data.class_counts == tuple(counts.tolist())
+
+
+def test_a_class_that_only_judges_is_told_first(
+    add_scene: AddScene, make_config: MakeConfig, rng: np.random.Generator
+) -> None:
+    classes = {0: "ground", 1: "roof", 2: "pool"}
+    image, mask = scene(rng, 128)
+    add_scene("a", image, mask)
+    add_scene("b", image[::-1], np.full_like(mask, 2), split="val")
+    note = prepare(make_config(data={"classes": classes})).notes[0]
+    assert note.startswith("class pool has 16384 px in val and none in train")

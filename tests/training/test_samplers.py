@@ -37,7 +37,7 @@ def test_a_run_that_remembers_hard_chips_equals_an_unbroken_one_when_it_is_resum
 ) -> None:
     config = make_config(
         chips={"sampler": "hard", "hard_share": 0.9},
-        augment={"cutmix": 0.5, "band_dropout": 0.2, "noise": 0.1, "haze": 0.2},
+        augment={"band_dropout": 0.2, "noise": 0.1, "haze": 0.2},
         training={"epochs": 4, "workers": workers},
     )
     whole = train(config, tmp_path / "whole", quiet=True)
