@@ -64,7 +64,7 @@ class PixelSize:
         self.steps = [math.sqrt(math.prod(field.step)) for field in fields]
 
     def of(self, place: Place) -> float:
-        """Return the share of the scene's usual pixel size that is left, less than 0."""
+        """Return minus the side of the ground that is shown, in the scene's usual pixels."""
         return -math.sqrt(place.window.height * place.window.width) / self.steps[place.scene]
 
 

@@ -96,11 +96,12 @@ def find(weights: Published, *, allow_download: bool = False) -> Path:
     if path is None:
         path = _fetched(weights)
     LOG.info("weights %s: %s", weights.name, path)
-    published_as = path.suffix != ".safetensors"  # a file that was converted has another hash
-    if published_as and not sha256_of(path).startswith(weights.sha256_start):
+    start = weights.sha256_start
+    was_converted = path.suffix == ".safetensors"  # which gave it another hash
+    if start and not was_converted and not sha256_of(path).startswith(start):
         raise ModelError(
             f"weights {weights.name}: {path} is not the published file, whose SHA-256 begins with "
-            f"{weights.sha256_start}: remove it"
+            f"{start}: remove it"
         )
     return path
 

@@ -42,7 +42,7 @@ def encoder_stages(network: nn.Module) -> tuple[Stage, ...]:
     """
     encoder = network.get_submodule(ENCODER)
     body = getattr(encoder, WRAPPED, encoder)
-    names = [_flat(name) for name, _ in body.named_modules()]
+    names = [flat_name(name) for name, _ in body.named_modules()]
     ends = [end for end in _level_names(body) if end in names]
     stages = [Stage() for _ in range(max(1, len(ends)))]
     at, inside = 0, False
@@ -59,13 +59,13 @@ def encoder_stages(network: nn.Module) -> tuple[Stage, ...]:
 def _level_names(body: nn.Module) -> list[str]:
     """Return the names of the modules after which timm reads a level."""
     info = getattr(body, "feature_info", None)
-    return [_flat(str(entry["module"])) for entry in getattr(info, "info", [])]
+    return [flat_name(str(entry["module"])) for entry in getattr(info, "info", [])]
 
 
 def _is_within(name: str, end: str) -> bool:
     return name == end or name.startswith(f"{end}_")
 
 
-def _flat(name: str) -> str:
+def flat_name(name: str) -> str:
     """Return a name as timm's pyramids write it: `stages_0` for `stages.0`."""
     return name.replace(".", "_")

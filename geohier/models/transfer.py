@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from geohier.errors import ModelError
 from geohier.geo.bands import BandSet
 from geohier.models.band_transfer import BandChange, bands_read_by, first_layers
+from geohier.models.stages import flat_name
 from geohier.models.weight_files import Weights
 
 ENCODER = "encoder."
@@ -104,11 +105,11 @@ def _encoder_tensors(own: Mapping[str, Tensor], source: Mapping[str, Tensor]) ->
 
     Libraries differ in what stands before a name, and timm's pyramids write `stem_0` for `stem.0`.
     """
-    by_name = {_flat(name): value for name, value in source.items()}
+    by_name = {flat_name(name): value for name, value in source.items()}
     best: dict[str, Tensor] = {}
     for wrapper in WRAPPERS:
         tails = {
-            name: _flat(name.removeprefix(ENCODER + wrapper))
+            name: flat_name(name.removeprefix(ENCODER + wrapper))
             for name in own
             if name.startswith(ENCODER + wrapper)
         }
@@ -131,10 +132,6 @@ def _cuts(name: str) -> Iterator[tuple[str, str]]:
     for at, letter in enumerate(name):
         if letter == "_":
             yield name[: at + 1], name[at + 1 :]
-
-
-def _flat(name: str) -> str:
-    return name.replace(".", "_")
 
 
 def _size(tensors: Mapping[str, Tensor]) -> int:

@@ -145,6 +145,13 @@ def read_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("configs", nargs="*", default=CONFIGS, help="default: all")
     parser.add_argument("--decoder", action="append", choices=DECODERS, help="default: all")
+    return read_common_arguments(parser, words)
+
+
+def read_common_arguments(
+    parser: argparse.ArgumentParser, words: Sequence[str] | None
+) -> argparse.Namespace:
+    """Read the command line, with the options that all comparisons share."""
     parser.add_argument("--seed", action="append", type=int, choices=SEEDS, help="default: all")
     parser.add_argument("--runs", type=Path, default=REPOSITORY / "runs", help="default: runs")
     root = os.environ.get("GEOHIER_DATA") or None

@@ -12,7 +12,6 @@ finished is in docs/results/sampling-CONFIG.json; of two samplers, it says what 
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -71,17 +70,7 @@ def read_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("configs", nargs="*", default=CONFIGS, help="default: all")
     known = (*SAMPLERS, *OTHERS)
     parser.add_argument("--sampler", action="append", choices=known, help=f"default: {default}")
-    seeds = compare.SEEDS
-    parser.add_argument("--seed", action="append", type=int, choices=seeds, help="default: all")
-    runs = compare.REPOSITORY / "runs"
-    parser.add_argument("--runs", type=Path, default=runs, help="default: runs")
-    root = os.environ.get("GEOHIER_DATA") or None
-    parser.add_argument("--data-root", type=Path, default=root, help="default: $GEOHIER_DATA")
-    parser.add_argument("--summary", action="store_true", help="run nothing, write the summary")
-    arguments = parser.parse_args(words)
-    if arguments.data_root is None and not arguments.summary:
-        parser.error("give the folder of the data sets with --data-root, or in GEOHIER_DATA")
-    return arguments
+    return compare.read_common_arguments(parser, words)
 
 
 def chosen_cells(arguments: argparse.Namespace) -> Iterator[Cell]:

@@ -77,11 +77,11 @@ def test_losses_are_remembered_of_the_chips_that_had_them() -> None:
     places = HardPlaces(RandomPlaces([field], 32), share=0.5, seed=0, length=6)
     memory = RememberHardChips(places)
     task, trainer = SegmentationTask.__new__(SegmentationTask), SimpleNamespace(current_epoch=4)
-    memory.on_train_epoch_start()
+    memory.on_train_epoch_start(trainer, task)  # type: ignore[arg-type]
     for at, losses in enumerate(([1.0, 2.0, 3.0], [4.0, np.nan, 6.0])):
         task.__dict__["chip_losses"] = torch.tensor(losses)
         memory.on_train_batch_end(trainer, task, None, None, at)  # type: ignore[arg-type]
-    memory.on_train_epoch_end()
+    memory.on_train_epoch_end(trainer, task)  # type: ignore[arg-type]
     chips, kept = places.memory
     assert chips.tolist() == [[4, at] for at in (0, 1, 2, 3, 5)]
     assert kept.tolist() == [1, 2, 3, 4, 6]

@@ -122,10 +122,10 @@ def test_tiles_go_through_the_model_in_batches(predict: Callable, echo: Echo) ->
     assert sum(shape[0] for shape in echo.seen) == 15
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device")
 def test_a_device_that_is_not_there_stops_before_any_scene(
-    predict: Callable, tmp_path: Path, scene: Path
+    predict: Callable, tmp_path: Path, scene: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     result = predict("--device", "cuda", of=[scene, tmp_path], code=5)
     assert result.err == (
         "geohier: device cuda was asked for, but PyTorch sees none: use --device cpu\n"
