@@ -3,7 +3,9 @@
 import difflib
 import inspect
 import sys
+import tarfile
 import warnings
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
@@ -34,6 +36,9 @@ are, which geohier does itself, or how torchgeo is to read pixels, which it does
 
 WRITERS = ("download_url", "extract_archive", "download_and_extract_archive")
 """What torchgeo's data sets call to fetch and to unpack."""
+
+UNPACKERS = ((tarfile.TarFile, "extractall"), (zipfile.ZipFile, "extractall"))
+"""What some of them call by themselves."""
 
 
 class _CheckedRasters:
@@ -215,7 +220,7 @@ def _writing_nothing(known: TorchgeoClass) -> Iterator[None]:
             "`geohier train --allow-download` do so"
         )
 
-    kept = list(_writers())
+    kept = [*_writers(), *((kind, name, getattr(kind, name)) for kind, name in UNPACKERS)]
     try:
         for module, name, _ in kept:
             setattr(module, name, refuse)

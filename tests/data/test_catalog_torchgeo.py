@@ -1,9 +1,12 @@
 """torchgeo's data sets as lists of labelled scenes, on disk as their authors lay them out."""
 
 import hashlib
+import sys
+import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -215,6 +218,12 @@ def nothing(root: Path) -> None:
     pass
 
 
+def packed_by_its_own_hand(root: Path) -> None:
+    for suffix in ("aa", "ab"):
+        with tarfile.open(root / f"WP.tar.gz{suffix}", "w:gz") as archive:
+            archive.addfile(tarfile.TarInfo("WP/image.h5"))
+
+
 def packed(root: Path) -> None:
     with zipfile.ZipFile(root / "landcover.ai.v1.zip", "w") as archive:
         archive.writestr("images/a.tif", "")
@@ -289,6 +298,18 @@ def test_what_cannot_be_opened_is_refused_in_one_line_and_nothing_is_written(
         read_catalog(make_config(tmp_path, said))
     assert "\n" not in str(found.value)
     assert contents(tmp_path) == before
+
+
+def test_a_data_set_that_unpacks_by_its_own_hand_writes_nothing_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "h5py", ModuleType("h5py"))  # it asks for it, and no more
+    packed_by_its_own_hand(tmp_path)
+    before = contents(tmp_path)
+    with pytest.raises(InputError, match="is still packed, or not whole"):
+        read_catalog(make_config(tmp_path, {"dataset": "DigitalTyphoon"}))
+    assert contents(tmp_path) == before
+    assert tarfile.TarFile.extractall.__module__ == "tarfile"  # as it was before
 
 
 def test_splits_that_there_are_not_are_named(tmp_path: Path) -> None:
