@@ -36,7 +36,8 @@ case "$1 $2" in
     "--version ") echo "uv 1.0" ;;
     "venv "*) [ -z "$NO_PYTHON" ] || exit 2
         mkdir -p .venv/bin && cp "$STANDINS/working-python" .venv/bin/python ;;
-    "pip sync") touch .venv/half-made; sleep "${SYNC_SECONDS:-0}"; [ -z "$NO_NETWORK" ] || exit 2 ;;
+    "pip sync") : >.venv/half-made; [ -z "$NO_NETWORK" ] || exit 2
+        exec sleep "${SYNC_SECONDS:-0}" ;;
 esac
 """
 
