@@ -80,7 +80,7 @@ make_environment() {
 }
 
 lock() {
-    "$uv" pip compile pyproject.toml --group dev --universal --generate-hashes --no-header --no-annotate \
+    "$uv" pip compile pyproject.toml --group dev --all-extras --universal --generate-hashes --no-header --no-annotate \
         --python-version 3.12 --quiet "$@" -o requirements.txt ||
         fail "requirements.txt could not be renewed: see the lines above"
     "$uv" run --quiet --no-project --python 3.12 python tools/dependency_hash.py >requirements.sha256.tmp ||

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 from importlib import metadata
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -125,7 +126,9 @@ def canonical(project: str) -> str:
 
 def test_the_package_imports_only_what_it_declares() -> None:
     with (REPOSITORY / "pyproject.toml").open("rb") as file:
-        declared = tomllib.load(file)["project"]["dependencies"]
+        project = tomllib.load(file)["project"]
+    extras = chain.from_iterable(project["optional-dependencies"].values())
+    declared = [*project["dependencies"], *extras]
     projects = {canonical(re.split(r"[^\w-]", line)[0]) for line in declared}
     projects.add("pydantic-core")  # the other half of pydantic, which pins it exactly
     owners = metadata.packages_distributions()
