@@ -10,6 +10,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from geohier.config.load import load_config
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 BENCH = REPOSITORY / "tests" / "bench"
 
@@ -55,9 +57,12 @@ def test_a_summary_has_means_spreads_ranges_and_the_paired_difference(bench: Mod
     fpn = [run(0, [10, 10, 10]), run(1, [10, 5, 10])]
     unet = [run(0, [5, 5, 5])]
 
-    found = import_module("summary").of_config("roofs", {"fpn": fpn, "unet": unet})
+    decoders = import_module("comparisons").COMPARISONS["buildings"]
+    found = import_module("summary").of_comparison(
+        "buildings", decoders, {"fpn": fpn, "unet": unet}
+    )
 
-    ours, theirs = found["decoders"]["fpn"], found["decoders"]["unet"]
+    ours, theirs = found["variants"]["fpn"], found["variants"]["unet"]
     assert ours["iou"]["roof"] == {
         "mean": pytest.approx((1 + 25 / 35) / 2, abs=1e-6),
         "low": pytest.approx(25 / 35),
@@ -67,32 +72,50 @@ def test_a_summary_has_means_spreads_ranges_and_the_paired_difference(bench: Mod
     assert ours["iou_range_95"]["macro"]["n"] == 3
     assert ours["iou_range_95"]["macro"]["low"] < ours["iou"]["macro"]["mean"]
     assert theirs["iou_range_95"]["roof"]["low"] == theirs["iou_range_95"]["roof"]["high"]
-    assert found["difference"]["seeds"] == [0]
-    assert found["difference"]["iou"]["roof"]["value"] == pytest.approx(1 - 5 / 15, abs=1e-6)
+    [difference] = found["differences"]
+    assert difference["seeds"] == [0]
+    assert difference["iou"]["roof"]["value"] == pytest.approx(1 - 5 / 15, abs=1e-6)
     page = "\n".join(import_module("scores").describe(found))
     assert "| fpn, roof | 0.8571 | 0.7143 to 1.0000 |" in page
     assert "roof +0.6667 (+0.6667 to +0.6667, clear of 0)" in page
 
 
-def test_a_comparison_of_samplers_names_its_command_and_its_cells(
+def test_a_comparison_names_its_command_and_its_cells(
     bench: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sampling = import_module("sampling")
-    arguments = sampling.read_arguments(["coast", "--summary", "--runs", str(tmp_path)])
-    cells = list(sampling.chosen_cells(arguments))
+    compare = import_module("compare")
+    arguments = compare.read_arguments(["sampling-coast", "--summary", "--runs", str(tmp_path)])
+    cells = [cell for _, _, cell in compare.chosen_cells(arguments)]
     assert [cell.folder.name for cell in cells[:2]] == ["coast-balanced-0", "coast-uniform-0"]
-    assert "chips.sampler=balanced" in sampling.compare.training_command(cells[0])
+    assert "chips.sampler=balanced" in compare.training_command(cells[0])
     for cell in cells:
         cell.folder.mkdir()
         cell.scores.write_text(json.dumps(run(cell.seed, [10, 7, 10])))
     (tmp_path / "docs" / "results").mkdir(parents=True)
-    monkeypatch.setattr(sampling.compare, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(compare, "REPOSITORY", tmp_path)
     monkeypatch.setattr(bench, "DOCS", tmp_path / "docs")
-    sampling.write_summary("coast", tmp_path)
+    compare.write_summary("sampling-coast", tmp_path)
     page = (tmp_path / "docs" / "results.md").read_text()
-    assert "`python tests/bench/sampling.py coast`" in page
+    assert "`python tests/bench/compare.py sampling-coast`" in page
     assert "number of steps for each sampler" in page
     assert "IoU of balanced - uniform on the same blocks, seeds 0, 1, 2" in page
+
+
+def test_runs_of_one_name_are_runs_of_one_config(bench: ModuleType) -> None:
+    known: dict[tuple[str, str], tuple[str, ...]] = {}
+    for one in import_module("comparisons").COMPARISONS.values():
+        assert {label for pair in one.pairs for label in pair} <= set(one.variants)
+        for variant in one.variants.values():
+            key = (one.config, variant.run)
+            assert known.setdefault(key, variant.overrides) == variant.overrides
+
+
+def test_every_variant_is_a_config(bench: ModuleType, tmp_path: Path) -> None:
+    compare = import_module("compare")
+    arguments = compare.read_arguments(["--summary", "--seed", "0", "--runs", str(tmp_path)])
+    for _, _, cell in compare.chosen_cells(arguments):
+        overrides = [*cell.overrides, f"data_root={tmp_path}"]
+        assert load_config(compare.config_path(cell.config), overrides).training.seed == 0
 
 
 def test_what_was_not_measured_is_said_to_be_so(bench: ModuleType, tmp_path: Path) -> None:

@@ -1,12 +1,12 @@
-"""Train decoders of one encoder side by side, score them on val, and write docs/results/.
+"""Train the variants of a config side by side, score them on val, and write docs/results/.
 
-Each cell is one training run, RUNS/CONFIG-DECODER-SEED. A cell that is finished is not run again,
+Each cell is one training run, RUNS/CONFIG-VARIANT-SEED. A cell that is finished is not run again,
 one that was killed goes on, and cells may run in several processes: whatever is finished is in the
-summary, docs/results/CONFIG.json.
+summary, docs/results/NAME.json. `comparisons.py` says what is compared.
 
-    python tests/bench/compare.py                                   # every cell
-    python tests/bench/compare.py buildings --decoder fpn --seed 0  # one cell
-    python tests/bench/compare.py --summary                         # only write the summaries
+    python tests/bench/compare.py                                      # every cell
+    python tests/bench/compare.py buildings --variant fpn --seed 0     # one cell
+    python tests/bench/compare.py --summary                            # only write the summaries
 """
 
 import argparse
@@ -14,13 +14,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import render
 import summary
+from comparisons import COMPARISONS, PRETRAINED, PRETRAININGS, SEEDS, Variant
 
 from geohier.config.load import load_config
 from geohier.config.schema import TrainConfig
@@ -31,24 +32,23 @@ from geohier.raster.lock import OutputLock
 from geohier.studies.evaluate_model import evaluate_model
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-CONFIGS = ("buildings", "forest")
-DECODERS = ("fpn", "unet")
-SEEDS = (0, 1, 2)
+
+type Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """One training run of the comparison, and where it lies."""
+    """One training run of a comparison, and where it lies."""
 
     config: str
-    decoder: str
+    variant: Variant
     seed: int
     runs: Path
 
     @property
     def folder(self) -> Path:
         """Folder of the run."""
-        return self.runs / f"{self.config}-{self.decoder}-{self.seed}"
+        return self.runs / f"{self.config}-{self.variant.run}-{self.seed}"
 
     @property
     def scores(self) -> Path:
@@ -58,11 +58,13 @@ class Cell:
     @property
     def overrides(self) -> tuple[str, ...]:
         """What the run changes in the config; equal steps for all: no early stop."""
-        return (
-            f"model.decoder={self.decoder}",
-            f"training.seed={self.seed}",
-            "training.patience=null",
-        )
+        own = (override.format(runs=self.runs) for override in self.variant.overrides)
+        return (*own, f"training.seed={self.seed}", "training.patience=null")
+
+    @property
+    def is_pretrained(self) -> bool:
+        """Whether it starts from a run of pretraining."""
+        return any(PRETRAINED in override for override in self.variant.overrides)
 
 
 def run_cell(cell: Cell, data_root: Path) -> None:
@@ -70,10 +72,12 @@ def run_cell(cell: Cell, data_root: Path) -> None:
     if cell.scores.is_file():
         return
     root = f"data_root={data_root.resolve()}"
-    config = load_config(config_path(cell.config), [*cell.overrides, root])
     cell.runs.mkdir(parents=True, exist_ok=True)
     lock = OutputLock(cell.runs / f"{cell.folder.name}-cell")
     try:
+        if cell.is_pretrained:
+            pretrain(cell.config, cell.runs, root)
+        config = load_config(config_path(cell.config), [*cell.overrides, root])
         if not (cell.folder / "model").is_dir():
             subprocess.run(training_command(cell, root), check=True, cwd=REPOSITORY)
         write_durably(cell.scores, (json.dumps(score(cell, config)) + "\n").encode())
@@ -81,15 +85,29 @@ def run_cell(cell: Cell, data_root: Path) -> None:
         lock.release()
 
 
+def pretrain(name: str, runs: Path, root: str) -> None:
+    """Pretrain what variants of a config start from, unless it is there."""
+    chosen = PRETRAININGS[name]
+    words = command("pretrain", chosen.config, [*chosen.overrides, root])
+    folder = PRETRAINED.format(runs=runs) + name
+    subprocess.run([*words, "--out", folder, "--resume"], check=True, cwd=REPOSITORY)
+
+
 def training_command(cell: Cell, *more: str) -> list[str]:
     """Return the command that trains a cell."""
+    words = command("train", cell.config, [*cell.overrides, *more])
+    return [*words, "--out", str(cell.folder), "--resume"]
+
+
+def command(verb: str, config: str, overrides: Sequence[str]) -> list[str]:
+    """Return a command of geohier on one of its configs."""
     geohier = str(Path(sys.executable).with_name("geohier"))
-    path = config_path(cell.config).relative_to(REPOSITORY)
-    sets = [part for override in (*cell.overrides, *more) for part in ("--set", override)]
-    return [geohier, "train", str(path), *sets, "--out", str(cell.folder), "--resume"]
+    path = config_path(config).relative_to(REPOSITORY)
+    sets = [part for override in overrides for part in ("--set", override)]
+    return [geohier, verb, str(path), *sets]
 
 
-def score(cell: Cell, config: TrainConfig) -> dict[str, Any]:
+def score(cell: Cell, config: TrainConfig) -> Json:
     """Predict and score val with a finished run."""
     rows = [json.loads(line) for line in (cell.folder / "metrics.jsonl").open(encoding="utf-8")]
     model = load_model(cell.folder / "model")
@@ -102,7 +120,7 @@ def score(cell: Cell, config: TrainConfig) -> dict[str, Any]:
 
 def check_run(cell: Cell, trained: TrainConfig, wanted: TrainConfig, *, epochs: int) -> None:
     """Refuse a run of another config; without its early stop it may have had patience."""
-    same = {"data": {"root"}, "training": {"patience", "workers"}}
+    same = {"data": {"root"}, "training": {"patience", "workers"}, "weights": {"sha256"}}
     whole = epochs == wanted.training.epochs
     if not whole or trained.model_dump(exclude=same) != wanted.model_dump(exclude=same):
         raise ConfigError(
@@ -112,22 +130,25 @@ def check_run(cell: Cell, trained: TrainConfig, wanted: TrainConfig, *, epochs: 
 
 
 def write_summary(name: str, runs: Path) -> None:
-    """Write what is finished of one config to docs/results/."""
-    cells = [Cell(config=name, decoder=one, seed=n, runs=runs) for one in DECODERS for n in SEEDS]
-    done = {
-        decoder: [
-            json.loads(cell.scores.read_text(encoding="utf-8"))
-            for cell in cells
-            if cell.decoder == decoder and cell.scores.is_file()
-        ]
-        for decoder in DECODERS
-    }
-    found = {decoder: results for decoder, results in done.items() if results}
+    """Write what is finished of one comparison to docs/results/."""
+    found = finished_runs(name, runs)
     if found:
-        document = summary.of_config(name, found)
+        document = summary.of_comparison(name, COMPARISONS[name], found)
         path = REPOSITORY / "docs" / "results" / f"{name}.json"
         write_durably(path, (json.dumps(document, indent=1) + "\n").encode())
         render.main()
+
+
+def finished_runs(name: str, runs: Path) -> Mapping[str, Sequence[Json]]:
+    """Return the finished runs of each variant that has some."""
+    compared = COMPARISONS[name]
+    found = {}
+    for label, variant in compared.variants.items():
+        cells = [Cell(config=compared.config, variant=variant, seed=n, runs=runs) for n in SEEDS]
+        done = [cell.scores for cell in cells if cell.scores.is_file()]
+        if done:
+            found[label] = [json.loads(path.read_text(encoding="utf-8")) for path in done]
+    return found
 
 
 def config_path(name: str) -> Path:
@@ -143,43 +164,50 @@ def say(text: str) -> None:
 def read_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("configs", nargs="*", default=CONFIGS, help="default: all")
-    parser.add_argument("--decoder", action="append", choices=DECODERS, help="default: all")
-    return read_common_arguments(parser, words)
-
-
-def read_common_arguments(
-    parser: argparse.ArgumentParser, words: Sequence[str] | None
-) -> argparse.Namespace:
-    """Read the command line, with the options that all comparisons share."""
+    parser.add_argument(
+        "names", nargs="*", default=COMPARISONS, metavar="NAME", help=f"of {' '.join(COMPARISONS)}"
+    )
+    parser.add_argument("--variant", action="append", help="default: all of each")
     parser.add_argument("--seed", action="append", type=int, choices=SEEDS, help="default: all")
     parser.add_argument("--runs", type=Path, default=REPOSITORY / "runs", help="default: runs")
     root = os.environ.get("GEOHIER_DATA") or None
     parser.add_argument("--data-root", type=Path, default=root, help="default: $GEOHIER_DATA")
     parser.add_argument("--summary", action="store_true", help="run nothing, write the summary")
     arguments = parser.parse_args(words)
+    for name in set(arguments.names) - set(COMPARISONS):
+        parser.error(f"no comparison {name!r}: choose from {', '.join(COMPARISONS)}")
+    known = {label for name in arguments.names for label in COMPARISONS[name].variants}
+    for label in set(arguments.variant or ()) - known:
+        parser.error(f"no variant {label!r}: choose from {', '.join(sorted(known))}")
     if arguments.data_root is None and not arguments.summary:
         parser.error("give the folder of the data sets with --data-root, or in GEOHIER_DATA")
     return arguments
 
 
-def chosen_cells(arguments: argparse.Namespace) -> Iterator[Cell]:
+def chosen_cells(arguments: argparse.Namespace) -> Iterator[tuple[str, str, Cell]]:
     """Yield the cells that are asked for, seeds outermost: pairs are complete early."""
-    for name in arguments.configs:
+    runs = arguments.runs.resolve()
+    for name in arguments.names:
+        compared = COMPARISONS[name]
         for seed in arguments.seed or SEEDS:
-            for decoder in arguments.decoder or DECODERS:
-                yield Cell(config=name, decoder=decoder, seed=seed, runs=arguments.runs.resolve())
+            for label, variant in compared.variants.items():
+                if label in (arguments.variant or compared.variants):
+                    yield (
+                        name,
+                        label,
+                        Cell(config=compared.config, variant=variant, seed=seed, runs=runs),
+                    )
 
 
 def main() -> None:
     """Run what is asked for, and write the summary after each cell."""
     arguments = read_arguments()
     if not arguments.summary:
-        for cell in chosen_cells(arguments):
-            say(f"{cell.config}, {cell.decoder}, seed {cell.seed}")
+        for name, label, cell in chosen_cells(arguments):
+            say(f"{name}, {label}, seed {cell.seed}")
             run_cell(cell, arguments.data_root)
-            write_summary(cell.config, cell.runs)
-    for name in arguments.configs:
+            write_summary(name, cell.runs)
+    for name in arguments.names:
         write_summary(name, arguments.runs.resolve())
 
 

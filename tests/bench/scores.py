@@ -5,56 +5,70 @@ from typing import Any
 
 from table import table
 
+MANY = 8
+"""More scenes than this are counted, not named."""
+
 type Json = Mapping[str, Any]
 
 
 def describe(one: Json) -> Iterator[str]:
-    """Yield the lines about one config."""
-    first = next(iter(one["decoders"].values()))
-    compared = one.get("compared", "decoder")
-    alike = "loop, chips" if compared == "decoder" else "loop, network"
+    """Yield the lines about one comparison."""
+    first = next(iter(one["variants"].values()))
     at_once = f", on means over {one['downsample']} px a side" if one["downsample"] > 1 else ""
-    command = one.get("command", f"python tests/bench/compare.py {one['config']}")
-    yield from [f"`{command}`", ""]
+    yield from [f"`{one['command']}`", ""]
+    scratch = "" if one["compared"] == "start" else " from scratch"
     yield (
-        f"Scores on val: {one['encoder']} from scratch{at_once}, "
-        f"the same {alike} and number of steps for each {compared}. Scores are means over the "
-        "seeds (lowest to highest seed), pooled over the pixels of "
-        f"{', '.join(one['scenes'])}; the 95 % range is what blocks of {one['block_px']} px drawn "
+        f"Scores on val: {one['encoder']}{scratch}{at_once}, "
+        f"the same {one['alike']} and number of steps for each {one['compared']}. "
+        "Scores are means over the seeds (lowest to highest seed), pooled over the pixels of "
+        f"{_scenes(one['scenes'])}; the 95 % range is what blocks of {one['block_px']} px drawn "
         f"anew would give (n = {next(iter(first['iou_range_95'].values()))['n']})."
     )
-    yield ""
+    yield from ["", *([one["remark"], ""] if one["remark"] else [])]
     yield from table(("IoU", "mean", "seeds", "95 % range", "F1"), _score_rows(one))
     yield from table(
         ("run", "mean IoU", "accuracy", "best epoch", "still rising", "steps", "Mpx", "seconds"),
         _run_rows(one),
     )
-    for decoder, figures in one["decoders"].items():
-        run = figures["runs"][0]
-        margins = ", ".join(f"{px} px for {share} %" for share, px in run["margins_px"].items())
-        depends = ", depends on the tile" if run["tile_dependent"] else ""
-        yield f"- {decoder}: {run['parameters'] / 1e6:.2f} M parameters; margins {margins}{depends}"
-    if one["difference"]:
-        yield from ["", _difference(one["difference"])]
+    yield from _networks(one)
+    yield from (f"\n{_difference(found)}" for found in one["differences"])
     yield from ["", "Seconds are of training, scoring of the choose blocks included."]
 
 
+def _scenes(names: Sequence[str]) -> str:
+    """Name the scenes, or count them where they are many."""
+    return ", ".join(names) if len(names) <= MANY else f"{len(names)} scenes"
+
+
+def _networks(one: Json) -> Iterator[str]:
+    """Yield a line for each network that differs from the one before."""
+    said = ""
+    for label, figures in one["variants"].items():
+        run = figures["runs"][0]
+        margins = ", ".join(f"{px} px for {share} %" for share, px in run["margins_px"].items())
+        depends = ", depends on the tile" if run["tile_dependent"] else ""
+        size = f"{run['parameters'] / 1e6:.2f} M parameters"
+        if one["compared"] == "decoder" or said != size:
+            yield f"- {label}: {size}; margins {margins}{depends}"
+        said = size
+
+
 def _score_rows(one: Json) -> Iterator[Sequence[str]]:
-    for decoder, figures in one["decoders"].items():
+    for label, figures in one["variants"].items():
         for name in (*one["classes"], "macro"):
             iou, f1 = figures["iou"][name], figures["f1"][name]
             spread = f"{_number(iou['low'])} to {_number(iou['high'])}"
             far = figures["iou_range_95"][name]
             reach = f"{_number(far['low'])} to {_number(far['high'])}"
-            yield f"{decoder}, {name}", _number(iou["mean"]), spread, reach, _number(f1["mean"])
+            yield f"{label}, {name}", _number(iou["mean"]), spread, reach, _number(f1["mean"])
 
 
 def _run_rows(one: Json) -> Iterator[Sequence[str]]:
-    for decoder, figures in one["decoders"].items():
+    for label, figures in one["variants"].items():
         for run in figures["runs"]:
             pooled = run["val"]["pooled"]
             yield (
-                f"{decoder}, seed {run['seed']}",
+                f"{label}, seed {run['seed']}",
                 _number(pooled["macro_iou"]),
                 _number(pooled["accuracy"]),
                 f"{run['best_epoch']} of {run['epochs']}",
@@ -66,7 +80,7 @@ def _run_rows(one: Json) -> Iterator[Sequence[str]]:
 
 
 def _difference(found: Json) -> str:
-    """Say what one decoder gains over the other, and whether it is a difference."""
+    """Say what one variant gains over another, and whether it is a difference."""
     parts = []
     for name, one in found["iou"].items():
         if one["value"] is not None:

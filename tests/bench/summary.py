@@ -1,9 +1,10 @@
-"""From finished runs to the figures of docs/results/CONFIG.json."""
+"""From finished runs to the figures of docs/results/NAME.json."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from comparisons import Comparison
 from machine import describe_machine
 from numpy.typing import NDArray
 
@@ -50,25 +51,37 @@ def of_run(
     }
 
 
-def of_config(name: str, done: Mapping[str, Sequence[Json]]) -> Json:
-    """Return the figures of all finished runs of a config, by decoder."""
+def of_comparison(name: str, compared: Comparison, done: Mapping[str, Sequence[Json]]) -> Json:
+    """Return the figures of all finished runs of a comparison, by variant."""
     first = next(iter(done.values()))[0]
     names = [*first["val"]["classes"], "macro"]
     return {
-        "config": name,
+        "command": f"python tests/bench/compare.py {name}",
+        "config": compared.config,
+        "compared": compared.compared,
+        "alike": compared.alike,
+        "remark": compared.remark,
         "encoder": first["encoder"],
         "downsample": first["downsample"],
         "classes": first["val"]["classes"],
         "scenes": list(first["blocks"]),
         "block_px": BLOCK_PX,
         "machine": first["machine"],
-        "decoders": {decoder: _of_decoder(runs, names) for decoder, runs in done.items()},
-        "difference": _difference(done, names),
+        "variants": {label: _of_variant(runs, names) for label, runs in done.items()},
+        "differences": [
+            _difference((one, other), done, names)
+            for one, other in compared.pairs
+            if _common_seeds(done.get(one, ()), done.get(other, ()))
+        ],
     }
 
 
-def _of_decoder(runs: Sequence[Json], names: Sequence[str]) -> Json:
-    """Return the figures of one decoder: each seed, their mean and their spread."""
+def _common_seeds(ours: Sequence[Json], theirs: Sequence[Json]) -> list[int]:
+    return sorted({run["seed"] for run in ours} & {run["seed"] for run in theirs})
+
+
+def _of_variant(runs: Sequence[Json], names: Sequence[str]) -> Json:
+    """Return the figures of one variant: each seed, their mean and their spread."""
     blocks = np.stack([_blocks(run) for run in runs])  # (R, N, K, K)
     spread = {
         score: {name: _spread([_pooled(run, score, name) for run in runs]) for name in names}
@@ -86,19 +99,16 @@ def _of_decoder(runs: Sequence[Json], names: Sequence[str]) -> Json:
     }
 
 
-def _difference(done: Mapping[str, Sequence[Json]], names: Sequence[str]) -> Json | None:
-    """Return what the first decoder gains over the second, of the seeds that both have."""
-    if len(done) != 2:
-        return None
-    (first, ours), (second, theirs) = done.items()
-    seeds = sorted({run["seed"] for run in ours} & {run["seed"] for run in theirs})
-    if not seeds:
-        return None
+def _difference(
+    pair: tuple[str, str], done: Mapping[str, Sequence[Json]], names: Sequence[str]
+) -> Json:
+    """Return what the first variant gains over the second, of the seeds that both have."""
+    seeds = _common_seeds(done[pair[0]], done[pair[1]])
     one, other = (
-        np.stack([_blocks(run) for run in runs if run["seed"] in seeds]) for runs in (ours, theirs)
+        np.stack([_blocks(run) for run in done[label] if run["seed"] in seeds]) for label in pair
     )
     return {
-        "of": f"{first} - {second}",
+        "of": " - ".join(pair),
         "seeds": seeds,
         "iou": _ranges(paired_difference(one, other), names),
     }
