@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -22,7 +22,6 @@ from torch import Tensor
 from geohier.config.schema import TrainingConfig
 from geohier.errors import ModelError
 from geohier.raster.durable import draft_of, sync, write_durably, writing
-from geohier.training.task import SegmentationTask
 
 LAST = "last.ckpt"
 BEST = "best.ckpt"
@@ -61,6 +60,14 @@ class RunProgress:
         )
 
 
+@runtime_checkable
+class Judged(Protocol):
+    """What is trained, and judged after each epoch."""
+
+    def choose_score(self) -> float:
+        """Return the score of the epoch, the higher the better."""
+
+
 class KeepBestAndLast(Checkpoint):
     """Saves each whole epoch as the last one, and its weights as the best ones if its score is.
 
@@ -84,7 +91,7 @@ class KeepBestAndLast(Checkpoint):
             trainer.should_stop = True  # the epoch ends here, with its score
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        assert isinstance(pl_module, SegmentationTask)
+        assert isinstance(pl_module, Judged)
         self.progress = self.progress.after_epoch(
             pl_module.choose_score(), self.config, stop=trainer.should_stop
         )

@@ -47,13 +47,17 @@ class EpochLog(Callback):
         self._idle_since = time.monotonic()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        assert isinstance(pl_module, SegmentationTask)
         seconds = time.monotonic() - self._start
         waiting = self._waited / max(self._idle_since - self._start, 1e-9)
-        row = row_of(pl_module, trainer.current_epoch, seconds, waiting)
+        row = self.row(pl_module, trainer.current_epoch, seconds, waiting)
         self.rows.append(row)
         append_durably(self.folder / JSONL, _line(row).encode())
         write_durably(self.folder / CSV, self._table().encode())
+
+    def row(self, task: LightningModule, epoch: int, seconds: float, waiting: float) -> Row:
+        """Return the row of an epoch."""
+        assert isinstance(task, SegmentationTask)
+        return row_of(task, epoch, seconds, waiting)
 
     def _table(self) -> str:
         text = io.StringIO()

@@ -58,7 +58,7 @@ def run_epochs(
     gently = config.fine_tuning
     thawing = [Thaw(network, gently)] if gently.frozen_epochs != 0 else []
     callbacks = [_NextEpoch(fit), *thawing, *averaging, *watchers, *memory, keep]
-    with _quiet_lightning(), _interruptible(callbacks), plain_worker_errors():
+    with quiet_lightning(), interruptible(callbacks), plain_worker_errors():
         _trainer(config, callbacks).fit(
             task,
             chips,
@@ -116,7 +116,7 @@ def _trainer(config: TrainConfig, callbacks: list[Callback]) -> Trainer:
 
 
 @contextmanager
-def _interruptible(callbacks: list[Callback]) -> Iterator[None]:
+def interruptible(callbacks: list[Callback]) -> Iterator[None]:
     """Let Ctrl-C and SIGTERM leave as what they are, and work again afterwards."""
     stop = _Stop()
     callbacks.append(stop)
@@ -131,7 +131,7 @@ def _interruptible(callbacks: list[Callback]) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet_lightning() -> Iterator[None]:
+def quiet_lightning() -> Iterator[None]:
     """Keep Lightning's advice away from users, who can do nothing about it."""
     log = logging.getLogger("lightning.pytorch")
     level = log.level
