@@ -39,10 +39,22 @@ class _Layers:
         _lay(self.values, terms_spelt_out(values), origin, self.origins, ())
 
 
-def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:
+def load_config(
+    path: Path,
+    overrides: Sequence[str] = (),
+    *,
+    last: Mapping[str, object] | None = None,
+    last_from: str = "",
+) -> TrainConfig:
     """Read a config, its parents and `key=value` overrides, and check all of it.
 
     `data_root=FOLDER` among the overrides, or else `$GEOHIER_DATA`, fills in ${data_root}.
+
+    Args:
+        path: the config.
+        overrides: what is laid over it.
+        last: values of dotted keys that are laid over all of that.
+        last_from: who states these values, for messages.
 
     Raises:
         ConfigError: anything about it is wrong; the message names the file and the dotted key.
@@ -60,7 +72,9 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:
         if key == "data_root":
             data_root = str(value)
         else:
-            layers.lay(_nested(key, value), f"--set {key}")
+            layers.lay(nested(key, value), f"--set {key}")
+    for key, value in (last or {}).items():
+        layers.lay(nested(key, value), last_from)
     _fill_in_root(layers, data_root, path)
     return _checked(layers, str(path))
 
@@ -173,7 +187,13 @@ def _lay(
             origins[here] = origin
 
 
-def _nested(key: str, value: object) -> dict[str, object]:
+def nested(key: str, value: object) -> dict[str, object]:
+    """Return the mapping that a value under a dotted key stands for.
+
+    Example:
+        >>> nested("chips.size_px", 256)
+        {'chips': {'size_px': 256}}
+    """
     for part in reversed(key.split(".")):
         value = {part: value}
     assert isinstance(value, dict)
