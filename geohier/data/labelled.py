@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -68,10 +67,13 @@ class LabelledPixels:
         self.table = table
         self.rules = rules
         self._kept: Cut | None = None
+        self._label_values: Counter[float] | None = None
         self._opened: _Opened | None = None
         opened = self._open()
         self.geobox = opened.image.geobox
         self.dtype = opened.image.dtype
+        self.image_files = opened.source.files
+        """Files of the image; the first gives the grid."""
         self.declared = tuple(opened.source.bands[at] for at in self.bands)
         self.notes: tuple[str, ...] = (*opened.image.notes, *opened.labels.notes)
 
@@ -79,11 +81,6 @@ class LabelledPixels:
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
         return int(self.geobox.shape[0]), int(self.geobox.shape[1])
-
-    @property
-    def image_files(self) -> tuple[Path, ...]:
-        """Files of the image; the first gives the grid."""
-        return self._open().source.files
 
     @property
     def nbytes(self) -> int:
@@ -107,11 +104,12 @@ class LabelledPixels:
 
     def label_values(self) -> Counter[float]:
         """Count the label values of the whole scene, as they are on disk."""
-        total: Counter[float] = Counter()
-        labels = self._open().labels
-        for strip in row_strips(*self.shape):
-            total.update(count_values(labels.read(strip)))
-        return total
+        if self._label_values is None:
+            labels, total = self._open().labels, Counter[float]()
+            for strip in row_strips(*self.shape):
+                total.update(count_values(labels.read(strip)))
+            self._label_values = total
+        return self._label_values
 
     def moments(self) -> Moments | None:
         """Return mean and deviation of the image's bands, None where no pixel is valid."""

@@ -103,8 +103,10 @@ def prepare(config: TrainConfig) -> TrainingData:
     names, declared = choose_bands(catalog.train[0], config.data.bands)
     rules = LabelRules.of(config.data)
     find = partial(find_bands, names=names, declared=declared)
-    train = tuple(LabelledPixels(one, find(one), table, rules) for one in catalog.train)
-    val = tuple(LabelledPixels(one, find(one), table, rules) for one in catalog.val)
+    train, val = (
+        tuple(_looked_through(LabelledPixels(one, find(one), table, rules)) for one in scenes)
+        for scenes in (catalog.train, catalog.val)
+    )
     for one in (*train, *val):
         check_units(one, names, declared)
     counts = survey(train, table, config.data)
@@ -127,6 +129,12 @@ def prepare(config: TrainConfig) -> TrainingData:
         hashes={f"{s.scene.split}/{s.scene.id}": _hashes(s) for s in (*train, *val)},
         gaps=_gaps(counts, judged, table),
     )
+
+
+def _looked_through(one: LabelledPixels) -> LabelledPixels:
+    """Return a scene whose labels were counted while it was open: with many, few stay so."""
+    one.label_values()
+    return one
 
 
 def _gaps(

@@ -1,6 +1,7 @@
 """Ground sample distance: how many metres on the ground a pixel spans, in any CRS."""
 
 import math
+from functools import lru_cache
 
 from odc.geo.geobox import GeoBox
 from pyproj import Geod, Transformer
@@ -25,7 +26,7 @@ def pixel_size_m(box: GeoBox) -> tuple[float, float] | None:
         return None
     row, column = box.shape[0] / 2, box.shape[1] / 2
     try:
-        to_degrees = Transformer.from_crs(box.crs.proj, "OGC:CRS84", always_xy=True)
+        to_degrees = _to_degrees(box.crs.to_wkt())
     except ProjError:
         return None
 
@@ -35,6 +36,11 @@ def pixel_size_m(box: GeoBox) -> tuple[float, float] | None:
     height = _EARTH.inv(*place(-0.5, 0), *place(0.5, 0))[2]
     width = _EARTH.inv(*place(0, -0.5), *place(0, 0.5))[2]
     return (height, width) if math.isfinite(height + width) else None
+
+
+@lru_cache(maxsize=64)  # scenes are many, their CRSs few, and each takes milliseconds to prepare
+def _to_degrees(wkt: str) -> Transformer:
+    return Transformer.from_crs(wkt, "OGC:CRS84", always_xy=True)
 
 
 def gsd_m(box: GeoBox) -> float | None:
