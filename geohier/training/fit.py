@@ -1,8 +1,10 @@
 """The job: from a config to a model directory."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
+from lightning.pytorch import Callback
 from torch import nn
 
 from geohier.config.load import config_hash
@@ -49,6 +51,7 @@ def train(
     half: bool = False,
     quiet: bool = False,
     allow_download: bool = False,
+    watchers: Sequence[Callback] = (),
 ) -> Path:
     """Train a model and return its directory, `out/model`.
 
@@ -63,6 +66,7 @@ def train(
         half: store the model's weights as float16.
         quiet: show no progress.
         allow_download: fetch published weights that are not on this machine.
+        watchers: called after the row of each epoch was written.
 
     Raises:
         OutputExistsError: `out` holds something, and it is not to be resumed.
@@ -88,7 +92,7 @@ def train(
         if not quiet:
             say_notes((*data.notes, *([] if transfer is None else [str(transfer)])))
         claim_folder(out, config, data)
-        network = fit(network, config, data, out, quiet=quiet)
+        network = fit(network, config, data, out, quiet=quiet, watchers=watchers)
         card = describe(network, config, data, read_rows(out), best_epoch(out), transfer)
         draw_curve(read_rows(out), best_epoch(out), out / CURVE)
         predicting = at_image_resolution(network, config.model)
@@ -130,7 +134,13 @@ def first_network(start: Start, data: TrainingData) -> tuple[nn.Module, Transfer
 
 
 def fit(
-    network: nn.Module, config: TrainConfig, data: TrainingData, out: Path, *, quiet: bool = False
+    network: nn.Module,
+    config: TrainConfig,
+    data: TrainingData,
+    out: Path,
+    *,
+    quiet: bool = False,
+    watchers: Sequence[Callback] = (),
 ) -> nn.Module:
     """Return the network with its weights of the best epoch, after whatever epochs are left."""
     progress = read_progress(out / CHECKPOINTS)
@@ -139,7 +149,8 @@ def fit(
         keep = KeepBestAndLast(out / CHECKPOINTS, config.training, progress)
         shown = [] if quiet else [ShowProgress(log, config.training.epochs)]
         chips = fit_chips(data, config), choose_chips(data, config)
-        run_epochs(network, config, loss_of(config, data), *chips, keep, [log, *shown])
+        watching = [log, *shown, *watchers]
+        run_epochs(network, config, loss_of(config, data), *chips, keep, watching)
     network.load_state_dict(best_weights(out / CHECKPOINTS))
     return network.cpu().eval()
 
