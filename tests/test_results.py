@@ -9,6 +9,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from geohier.config.load import load_config
 
@@ -116,6 +117,26 @@ def test_every_variant_is_a_config(bench: ModuleType, tmp_path: Path) -> None:
     for _, _, cell in compare.chosen_cells(arguments):
         overrides = [*cell.overrides, f"data_root={tmp_path}"]
         assert load_config(compare.config_path(cell.config), overrides).training.seed == 0
+
+
+def test_scores_against_shares_of_labels_are_drawn(
+    bench: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench, "DOCS", tmp_path)
+    (tmp_path / "results").mkdir()
+    summary, known = import_module("summary"), import_module("comparisons").COMPARISONS
+    shares = {"1 %": [run(0, [2, 2, 2])], "100 %": [run(0, [9, 9, 9]), run(1, [7, 7, 7])]}
+    found = summary.of_comparison("labels-trees", known["labels-trees"], shares)
+    (tmp_path / "results" / "labels-trees.json").write_text(json.dumps(found))
+
+    points = import_module("share_plot")._points({"labels-trees": found}, "trees")
+    assert points["random", "roof"][1]["mean"] == pytest.approx(2 / 18)
+    assert points["random", "roof"][100]["low"] == pytest.approx(7 / 13)
+
+    bench.main()
+    assert "(images/labels-trees.png)" in (tmp_path / "results.md").read_text()
+    with Image.open(tmp_path / "images" / "labels-trees.png") as picture:
+        assert len(picture.convert("RGB").getcolors(10**6)) > 8
 
 
 def test_what_was_not_measured_is_said_to_be_so(bench: ModuleType, tmp_path: Path) -> None:

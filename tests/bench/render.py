@@ -13,6 +13,7 @@ import memory
 import pipeline
 import scores
 import tiling
+from share_plot import draw_shares
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -47,16 +48,17 @@ type Json = Mapping[str, Any]
 
 
 def main() -> None:
-    """Write the page."""
+    """Write the page and its pictures."""
     (DOCS / "results.md").write_text(page(DOCS / "results"), encoding="utf-8")
+    for name in _read(DOCS / "results"):
+        if name.startswith("labels-"):
+            config = name.removeprefix("labels-")
+            draw_shares(_read(DOCS / "results"), config, DOCS / "images" / f"{name}.png")
 
 
 def page(folder: Path) -> str:
     """Return the page of all results in a folder."""
-    found = {
-        path.stem: json.loads(path.read_text(encoding="utf-8"))
-        for path in sorted(folder.glob("*.json"))
-    }
+    found = _read(folder)
     named = [*(f"bench-{name}" for name in BENCHES), *(n for n in found if "bench-" not in n)]
     lines, machine = [INTRODUCTION, ""], ""
     for name in named:
@@ -72,9 +74,19 @@ def page(folder: Path) -> str:
     return "\n".join(lines).replace("\n\n\n", "\n\n").rstrip() + "\n"
 
 
+def _read(folder: Path) -> dict[str, Json]:
+    """Return all results, by name."""
+    return {
+        path.stem: json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted(folder.glob("*.json"))
+    }
+
+
 def _section(name: str, one: Json) -> Iterator[str]:
     if not name.startswith("bench-"):
         yield from scores.describe(one)
+        if name.startswith("labels-"):
+            yield from ["", f"![IoU against the share of labels](images/{name}.png)"]
         return
     yield f"`{one['command']}`"
     yield ""
