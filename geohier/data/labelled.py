@@ -18,6 +18,7 @@ from geohier.data.scene import open_scene
 from geohier.geo.window import Window, intersection, row_strips
 from geohier.raster.derived import BandChoice
 from geohier.raster.moments import Moments, sample_moments
+from geohier.raster.sample import sample_pixels
 
 MOST_OPEN = 16
 """Scenes whose files are open at once: decoding one with zstd reserves 128 MiB for as long."""
@@ -114,6 +115,10 @@ class LabelledPixels:
     def moments(self) -> Moments | None:
         """Return mean and deviation of the image's bands, None where no pixel is valid."""
         return sample_moments(self._open().image)
+
+    def sample(self) -> NDArray[np.generic]:
+        """Return valid pixels of a few places, `(C, N)`."""
+        return sample_pixels(self._open().image, len(self.bands)).valid_pixels
 
     def has_labels(self, window: Window) -> bool:
         """Return whether any pixel of a window inside the scene is valid and labelled."""

@@ -21,6 +21,7 @@ from geohier.data.normalise import file_hash, measure_bands, own_statistics
 from geohier.data.sampling import Field, RandomPlaces
 from geohier.data.scene_bands import choose_bands, find_bands
 from geohier.data.splits import block_split, blocks_of
+from geohier.data.units import check_sampled_range
 from geohier.errors import InputError
 from geohier.geo.bands import BandSet, NormaliseBy
 from geohier.geo.gsd import gsd_m, pixel_size_m
@@ -94,7 +95,8 @@ def prepare(config: TrainConfig) -> TrainingData:
     """Find, check and measure the labelled scenes of a config.
 
     Raises:
-        InputError: a scene is missing or cannot be used, or ground is labelled in both splits.
+        InputError: a scene is missing or cannot be used, has other units than the first, or ground
+            is labelled in both splits.
         LabelError: labels do not fit the image, or the classes.
         BandMismatchError: a scene lacks a band.
     """
@@ -109,6 +111,7 @@ def prepare(config: TrainConfig) -> TrainingData:
     )
     for one in (*train, *val):
         check_units(one, names, declared)
+        check_sampled_range(one, names, declared)
     counts = survey(train, table, config.data)
     judged = survey(val, table, None)
     if not config.data.allow_overlap:

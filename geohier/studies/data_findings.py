@@ -16,6 +16,7 @@ from geohier.data.labelled import LabelledPixels
 from geohier.data.labels import LabelTable, check_classes, check_values
 from geohier.data.leakage import CURE, Nearness, leakage_text
 from geohier.data.prepare import check_units
+from geohier.data.units import check_range
 from geohier.errors import InputError
 from geohier.raster.source import SourceBand
 from geohier.studies.scene_survey import SceneSurvey
@@ -157,27 +158,13 @@ def _labels(evidence: Evidence) -> list[str]:
 def _units(evidence: Evidence) -> list[str]:
     """Return scenes whose bands are scaled otherwise, or hold what the first one's cannot."""
     names, declared = evidence.names, evidence.declared
-    scaled = _refusals([partial(check_units, one, names, declared) for one, _ in evidence.surveyed])
-    return scaled + [
-        line
-        for one, survey in evidence.surveyed
-        for line in [_too_large(evidence, one, survey)]
-        if line is not None
+    scenes = evidence.surveyed
+    scaled = [partial(check_units, one, names, declared) for one, _ in scenes]
+    fit = [
+        partial(check_range, one, names, declared, survey.low, survey.high)
+        for one, survey in scenes
     ]
-
-
-def _too_large(evidence: Evidence, one: LabelledPixels, survey: SceneSurvey) -> str | None:
-    for at, (first, own) in enumerate(zip(evidence.declared, one.declared, strict=True)):
-        if first.dtype == own.dtype or np.dtype(first.dtype).kind not in "iu":
-            continue
-        limits = np.iinfo(first.dtype)
-        if survey.low[at] < limits.min or survey.high[at] > limits.max:
-            return (
-                f"{one.scene.image}: band {evidence.names[at]} is {own.dtype} with values from "
-                f"{survey.low[at]:g} to {survey.high[at]:g}, in the first train scene it is "
-                f"{first.dtype}: convert it to the same units, or exclude the scene"
-            )
-    return None
+    return _refusals([*scaled, *fit])
 
 
 def _classes(evidence: Evidence) -> Iterator[Finding]:

@@ -43,6 +43,20 @@ def test_statistics_are_those_of_the_valid_train_pixels(
         assert (band.dtype, band.nodata) == ("float32", -9999)
 
 
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_16_bit_values_among_8_bit_scenes_are_refused(
+    add_scene: AddScene, make_config: MakeConfig, rng: np.random.Generator, split: str
+) -> None:
+    image, mask = scene(rng)
+    colours = ("red", "green", "blue")
+    wide = image.astype("uint16")
+    add_scene("a", image, mask, descriptions=colours)
+    add_scene("same", wide, mask, descriptions=colours)  # another type, yet the same units
+    add_scene("wide", wide * 40, mask, descriptions=colours, split=split)
+    with pytest.raises(InputError, match=r"wide\.tif: band \S+ is uint16 with values from 40 to"):
+        prepare(make_config())
+
+
 def test_hashes_are_those_of_the_files(
     add_scene: AddScene, make_config: MakeConfig, rng: np.random.Generator, data_folder: Path
 ) -> None:
