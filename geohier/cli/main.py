@@ -12,6 +12,7 @@ from geohier.cli.config import app as config_app
 from geohier.cli.data import app as data_app
 from geohier.cli.demo import demo
 from geohier.cli.doctor import doctor
+from geohier.cli.embed import embed
 from geohier.cli.errors import Commands, stop_on_sigterm
 from geohier.cli.evaluate import evaluate
 from geohier.cli.given_once import GivenOnce
@@ -53,7 +54,7 @@ def options(
     """Take the options that come before the subcommand."""
 
 
-for command in (demo, init, train, predict, plan, evaluate, inspect, doctor):
+for command in (demo, init, train, predict, plan, evaluate, embed, inspect, doctor):
     app.command(cls=GivenOnce)(command)
 app.add_typer(config_app, name="config")
 app.add_typer(data_app, name="data")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from geohier.cli.errors import one_line, reports_errors
-from geohier.cli.prediction_flags import PredictionFlags, takes_flags
+from geohier.cli.prediction_flags import PredictionFlags, SceneFlags, takes_flags
 from geohier.errors import GeohierError
 
 if TYPE_CHECKING:
@@ -55,19 +55,27 @@ def print_plans(
     scenes: "Sequence[Scene | str]",
     model: Path,
     out: Path | None,
-    flags: PredictionFlags,
+    flags: SceneFlags,
     options: "PredictOptions",
     *,
     as_json: bool,
+    levels: "Sequence[int] | None" = None,
 ) -> None:
-    """Print the plan of each scene, or why it cannot be predicted; exit as `predict` would."""
+    """Print the plan of each scene, or why it cannot be predicted; exit as `predict` would.
+
+    With `levels`, that of `geohier embed`.
+    """
     from geohier.inference.job import check_options
     from geohier.inference.many import assign, check_targets, exit_code_of
     from geohier.inference.predictor import as_predictor
 
     work = assign(scenes, out or Path(), mosaic=flags.mosaic, **flags.open_options())
     predictor = as_predictor(model)
-    check_options(options, predictor.card)
+    if levels is not None:
+        from geohier.inference.embed import as_embedder  # brings smp: seconds
+
+        predictor = as_embedder(predictor, levels)
+    check_options(options, predictor.card, predictor.features)
     if out is not None:
         check_targets(work, options)
     plans = [_plan_one(one, predictor, options, out) for one in work]
@@ -128,12 +136,19 @@ def _lines(one: "Preview") -> "Iterator[str]":
         "memory": f"about {_size(one.memory_bytes)}",
         "disk": f"up to {_size(one.disk_bytes)} while it runs{free}",
         "time": f"about {one.seconds:.0f} s",
-        "writes": ", ".join(one.layers),
+        "writes": _written(one),
     }
     yield from (f"{name:<11} {value}" for name, value in rows.items())
     for at, level in enumerate(one.levels):
         yield f"{f'level {at}':<11} {_level(level)}"
     yield from (f"{'note':<11} {note}" for note in one.notes)
+
+
+def _written(one: "Preview") -> str:
+    layers = ", ".join(one.layers)
+    if (one.result_height, one.result_width) == (one.height, one.width):
+        return layers
+    return f"{layers}, {one.result_bands} bands of {one.result_height} x {one.result_width} px"
 
 
 def _level(level: "LevelPreview") -> str:

@@ -17,13 +17,9 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelFlags:
-    """What a user may say on the command line about how a model is used."""
+class WorkFlags:
+    """What a user may say on the command line about how a model goes over a scene."""
 
-    threshold: Annotated[
-        list[str] | None,
-        typer.Option(metavar="CLASS=P", help="Choose CLASS wherever its probability reaches P."),
-    ] = None
     size: Annotated[
         int | None,
         typer.Option(help="Side of a tile, px.", show_default="from the model's margin"),
@@ -83,7 +79,6 @@ class ModelFlags:
         from geohier.inference.options import PredictOptions
 
         return PredictOptions(
-            thresholds=parse_thresholds(self.threshold),
             size=self.size,
             overlap=self.overlap,
             blend=self.blend,
@@ -101,20 +96,30 @@ class ModelFlags:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictionFlags(ModelFlags):
-    """What a user may say further about scenes and results."""
+class ModelFlags(WorkFlags):
+    """What a user may say about how a model is used and its classes are chosen."""
+
+    threshold: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CLASS=P", help="Choose CLASS wherever its probability reaches P."),
+    ] = None
+
+    def predict_options(self) -> "PredictOptions":
+        """Return how scenes are predicted.
+
+        Raises:
+            ConfigError: an option is not of the form that it should have.
+        """
+        thresholds = parse_thresholds(self.threshold)
+        return replace(super().predict_options(), thresholds=thresholds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneFlags:
+    """What a user may say about scenes."""
 
     mosaic: Annotated[
         bool, typer.Option("--mosaic", help="Read adjoining rasters on one grid as one scene.")
-    ] = False
-    probabilities: Annotated[
-        bool, typer.Option("--probabilities", help="Also write the probability of each class.")
-    ] = False
-    confidence: Annotated[
-        bool, typer.Option("--confidence", help="Also write the probability of the chosen class.")
-    ] = False
-    entropy: Annotated[
-        bool, typer.Option("--entropy", help="Also write the entropy, from 0 (sure) to 1.")
     ] = False
     aoi: Annotated[
         Path | None,
@@ -143,6 +148,21 @@ class PredictionFlags(ModelFlags):
             "max_pixels": self.max_pixels,
         }
 
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionFlags(ModelFlags, SceneFlags):
+    """What a user may say about scenes, the model, and the layers that are written."""
+
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Also write the probability of each class.")
+    ] = False
+    confidence: Annotated[
+        bool, typer.Option("--confidence", help="Also write the probability of the chosen class.")
+    ] = False
+    entropy: Annotated[
+        bool, typer.Option("--entropy", help="Also write the entropy, from 0 (sure) to 1.")
+    ] = False
+
     def predict_options(self) -> "PredictOptions":
         """Return how scenes are predicted, and what is written of them.
 
@@ -158,6 +178,19 @@ class PredictionFlags(ModelFlags):
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class EmbedFlags(WorkFlags, SceneFlags):
+    """What a user may say about scenes and the model where classes do not matter."""
+
+    def predict_options(self) -> "PredictOptions":
+        """Return how the model goes over scenes.
+
+        Raises:
+            ConfigError: an option is not of the form that it should have.
+        """
+        return replace(super().predict_options(), aoi=self.aoi)
+
+
 def changed(flags: ModelFlags) -> dict[str, object]:
     """Return the options that a user has given, by name."""
     values = {field.name: getattr(flags, field.name) for field in fields(flags)}
@@ -166,7 +199,7 @@ def changed(flags: ModelFlags) -> dict[str, object]:
 
 def takes_flags[R](command: Callable[..., R]) -> Callable[..., R]:
     """Give a command the options of the class of its argument `flags`, which it gets filled in."""
-    kind: type[ModelFlags] = get_type_hints(command)["flags"]
+    kind: type[WorkFlags] = get_type_hints(command)["flags"]
     hints = get_type_hints(kind, include_extras=True)
     own = [at for at in inspect.signature(command).parameters.values() if at.name != "flags"]
     shared = [

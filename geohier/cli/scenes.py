@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from geohier.cli.prediction_flags import PredictionFlags
+from geohier.cli.prediction_flags import SceneFlags
 from geohier.data.scene import Scene, find_scenes, open_scene
 from geohier.raster.files import is_remote
 
 
-def named_scenes(names: Sequence[str], flags: PredictionFlags) -> list[Scene | str]:
+def named_scenes(names: Sequence[str], flags: SceneFlags) -> list[Scene | str]:
     """Return the scenes behind paths, globs, folders and URLs: files first, each in their order.
 
     A single scene is opened once: one that cannot be is told before torch and the model load.

@@ -63,12 +63,12 @@ class TileRow:
         """Yield the tiles that the model has to see, `size` at a time."""
         for tiles in batched((t for t in self.tiles if t.column in self.seen), size):
             cuts = [self.band.cut(tile.window) for tile in tiles]
-            pixels = _batch([cut.values for cut in cuts])
-            valid = None if self.band.all_valid else _batch([cut.valid for cut in cuts])
+            pixels = stacked([cut.values for cut in cuts])
+            valid = None if self.band.all_valid else stacked([cut.valid for cut in cuts])
             yield TileBatch(tiles=tiles, pixels=pixels, valid=valid)
 
 
-def _batch(cuts: Sequence[NDArray[np.generic]]) -> Tensor:
+def stacked(cuts: Sequence[NDArray[np.generic]]) -> Tensor:
     """Stack cuts; a single one is passed on without a copy where it may be written to."""
     one = len(cuts) == 1 and cuts[0].flags.writeable  # PyTorch warns about what is read-only
     return torch.from_numpy(cuts[0][None] if one else np.stack(cuts))

@@ -26,10 +26,10 @@ from torch import Tensor
 
 from geohier.geo.tiling import Tile, TileGrid
 from geohier.geo.window import Window
-from geohier.inference.reduction import Reduction
+from geohier.inference.reduction import Reducing
 
 type Scored = tuple[Tile, Tensor | None]
-"""A tile and its scores `(K, H, W)`, before a softmax; None where the model did not look."""
+"""A tile and its scores `(K, H, W)` as the model gave them; None where it did not look."""
 
 type Layers = dict[str, Tensor]
 
@@ -71,8 +71,8 @@ class RowBlender:
     """Blends the tile rows of a range of tile columns, one after the other.
 
     Args:
-        grid: the raster's tiles.
-        reduction: how probabilities become layers.
+        grid: the tiles, in pixels of the result.
+        reduction: how what is blended becomes layers.
         columns: tile columns that will arrive; all of the grid, unless a raster is cut into
             swaths, of which some are only handed over from (`finished_by`).
         device: where the scores are.
@@ -81,7 +81,7 @@ class RowBlender:
     def __init__(
         self,
         grid: TileGrid,
-        reduction: Reduction,
+        reduction: Reducing,
         *,
         columns: range | None = None,
         device: torch.device | str = "cpu",
@@ -107,13 +107,14 @@ class RowBlender:
 
         Args:
             row: tile row; the row above it was blended just before, if there is one.
-            scored: tiles of this blender's columns, left to right.
+            scored: tiles of this blender's columns, left to right; only their places count.
             wanted: pixels of `strip_window(row)` that get an answer; the others are nodata.
         """
         window = self.strip_window(row)
         layers = self._blank(window)
         left: Tensor | None = None
-        for tile, scores in scored:
+        for seen, scores in scored:
+            tile = self.grid.tile(seen.row, seen.column)
             columns = self.grid.finished_columns(tile.column)
             first = columns.start - window.col_off
             if first >= 0:
@@ -138,7 +139,8 @@ class RowBlender:
         if scores is None or tile.column == self.grid.columns - 1:
             return None
         start = self.grid.finished_columns(tile.column).stop - tile.window.col_off
-        return scores[:, :, start : start + self.grid.ramp].softmax(0).mul_(self.falling)
+        shared = scores[:, :, start : start + self.grid.ramp]
+        return self.reduction.blendable(shared) * self.falling
 
     def _finish(self, tile: Tile, scores: Tensor | None, left: Tensor | None, into: Layers) -> None:
         """Write the columns that are final with a tile: first those the left tile shares."""
@@ -146,7 +148,9 @@ class RowBlender:
         start, stop = (at - tile.window.col_off for at in (columns.start, columns.stop))
         head = self.grid.ramp if tile.column > 0 else 0
         if head:
-            own = None if scores is None else scores[:, :, start : start + head].softmax(0)
+            own = None
+            if scores is not None:
+                own = self.reduction.blendable(scores[:, :, start : start + head])
             seam = _handed_over(left, own, self.rising)
             self._finish_columns(tile, slice(0, head), seam, into, blended=True)
         solo = None if scores is None else scores[:, :, start + head : stop]
@@ -157,24 +161,24 @@ class RowBlender:
     ) -> None:
         """Write the rows of some columns that are final, and carry their lower ramp down.
 
-        `part` holds probabilities where it is `blended`, else scores of this tile alone.
+        `part` is blended from two tiles already, or holds the scores of this tile alone.
         """
-        soften = _unchanged if blended else _softmax
-        reduce = self.reduction.of_probabilities if blended else self.reduction.of_scores
+        blendable = _unchanged if blended else self.reduction.blendable
+        reduce = self.reduction.of_blended if blended else self.reduction.of_scores
         rows = self.grid.finished_rows(tile.row)
         start, stop = (at - tile.window.row_off for at in (rows.start, rows.stop))
         head = self.grid.ramp if tile.row > 0 else 0
         if head:
             above = self._below.pop((tile.column, blended), None)
-            own = None if part is None else soften(part[:, start : start + head])
+            own = None if part is None else blendable(part[:, start : start + head])
             seam = _handed_over(above, own, self.rising[:, None])
             if seam is not None:
-                _write(into, slice(0, head), columns, self.reduction.of_probabilities(seam))
+                _write(into, slice(0, head), columns, self.reduction.of_blended(seam))
         if part is None:
             return
         _write(into, slice(head, len(rows)), columns, reduce(part[:, start + head : stop]))
         if self.grid.ramp and tile.row < self.grid.rows - 1:
-            lower = soften(part[:, stop : stop + self.grid.ramp]) * self.falling[:, None]
+            lower = blendable(part[:, stop : stop + self.grid.ramp]) * self.falling[:, None]
             self._below[tile.column, blended] = lower
 
 
@@ -185,12 +189,8 @@ def _handed_over(before: Tensor | None, after: Tensor | None, rising: Tensor) ->
     return torch.addcmul(before, after, rising)
 
 
-def _softmax(scores: Tensor) -> Tensor:
-    return scores.softmax(0)
-
-
-def _unchanged(probabilities: Tensor) -> Tensor:
-    return probabilities
+def _unchanged(blended: Tensor) -> Tensor:
+    return blended
 
 
 def _write(into: Layers, rows: slice, columns: slice, reduced: Layers) -> None:
@@ -199,7 +199,7 @@ def _write(into: Layers, rows: slice, columns: slice, reduced: Layers) -> None:
 
 
 def _masked(
-    layers: Layers, reduction: Reduction, wanted: NDArray[np.bool_]
+    layers: Layers, reduction: Reducing, wanted: NDArray[np.bool_]
 ) -> dict[str, NDArray[np.uint8] | NDArray[np.uint16]]:
     finished: dict[str, NDArray[np.uint8] | NDArray[np.uint16]] = {}
     unwanted = None if wanted.all() else ~wanted

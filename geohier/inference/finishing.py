@@ -11,6 +11,7 @@ from geohier.errors import RasterReadError
 from geohier.geo.window import Window
 from geohier.inference.batching import TileBatch, TileRow, TileRowReader
 from geohier.inference.blending import RowBlender, Scored, Strip, finished_by
+from geohier.inference.cells import any_in_cell, pixels_of_cells, tiles_of_cells
 from geohier.inference.job import Job
 from geohier.inference.progress import Meter, Progress
 from geohier.inference.row_runs import RowRun, with_row_above
@@ -55,12 +56,15 @@ def _finish_rows(
     job: Job, scorer: Scorer, swath: range, run: RowRun, first: int, meter: Meter
 ) -> Generator[FinishedPart]:
     """Blend consecutive tile rows; the row above the first asked for only hands over."""
-    blender = RowBlender(job.plan.grid, job.reduction, columns=swath, device=scorer.device)
+    grid, stride = job.plan.grid, job.predictor.stride
+    cells = tiles_of_cells(grid, stride)
+    blender = RowBlender(cells, job.reduction, columns=swath, device=scorer.device)
     reader = TileRowReader(
-        job.reader, job.plan.grid, columns=swath, bands=len(job.predictor.card.bands), area=job.area
+        job.reader, grid, columns=swath, bands=len(job.predictor.card.bands), area=job.area
     )
     unread: tuple[Window, ...] = ()
-    rows = (reader.read(row, blender.strip_window(row)) for row in run.rows)
+    finals = ((row, pixels_of_cells(blender.strip_window(row), stride, grid)) for row in run.rows)
+    rows = (reader.read(row, final) for row, final in finals)
     with closing(ahead(rows)) as read_ahead:
         for tiles in read_ahead:
             unread += tiles.failures
@@ -68,7 +72,8 @@ def _finish_rows(
             asked = tiles.row >= run.asked_from
             scores = scored(tiles, scorer, job.plan.batch_size)
             counted = meter.watch(scores, finished_by(swath) if asked else range(0))
-            strip = blender.blend_row(tiles.row, counted, tiles.wanted)
+            wanted = any_in_cell(tiles.wanted, stride)
+            strip = blender.blend_row(tiles.row, counted, wanted)
             scorer.check_finite()
             if not asked:
                 continue

@@ -13,8 +13,9 @@ import torch
 from geohier.errors import InputError
 from geohier.inference.job import Job
 from geohier.inference.options import PredictOptions
+from geohier.inference.predictor import Predictor
 from geohier.raster.files import full_name, is_remote
-from geohier.raster.layers import LABEL_VALUES_TAG
+from geohier.raster.layers import LABEL_VALUES_TAG, LEVELS_TAG
 from geohier.raster.source import PixelSource
 
 HEAD_BYTES = 64 << 10
@@ -39,7 +40,7 @@ def fingerprint(job: Job, inputs: Mapping[str, object]) -> dict[str, object]:
         job: the prediction.
         inputs: `identities` of the scene's `inputs_of`.
     """
-    grid = job.plan.grid
+    grid, features = job.plan.grid, job.predictor.features
     return {
         "model_sha256": job.predictor.sha256,
         "inputs": dict(inputs),
@@ -52,7 +53,7 @@ def fingerprint(job: Job, inputs: Mapping[str, object]) -> dict[str, object]:
         "precision": job.plan.precision,
         "threads": torch.get_num_threads(),
         "versions": versions(),
-    }
+    } | ({} if features is None else {"features": features.identity})
 
 
 def settings(job: Job) -> dict[str, object]:
@@ -63,16 +64,23 @@ def settings(job: Job) -> dict[str, object]:
 
 def content_tags(job: Job) -> dict[str, str]:
     """Return what the files say about their content: no clock time, path, host or user."""
-    grid, card = job.plan.grid, job.predictor.card
-    values = [list(label.label_values) for label in card.classes]
+    grid = job.plan.grid
     return {
         "geohier_version": metadata.version("geohier"),
         "geohier_model_sha256": job.predictor.sha256,
         "geohier_options_sha256": _hash(_deciding(job.options)),
         "geohier_tiles": f"size {grid.size}, overlap {grid.overlap}, margin {grid.margin}",
         "geohier_precision": job.plan.precision,
-        LABEL_VALUES_TAG: json.dumps(values),
+        **_meaning(job.predictor),
     }
+
+
+def _meaning(predictor: Predictor) -> dict[str, str]:
+    """Return what the numbers of the main layer stand for."""
+    if predictor.features is not None:
+        return {LEVELS_TAG: json.dumps(predictor.features.identity)}
+    values = [list(label.label_values) for label in predictor.card.classes]
+    return {LABEL_VALUES_TAG: json.dumps(values)}
 
 
 def inputs_of(source: PixelSource) -> tuple[Path, ...]:

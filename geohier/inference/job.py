@@ -5,10 +5,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
+from odc.geo.geobox import GeoBox
 
 from geohier.data.normalise import own_statistics
 from geohier.efficiency.precision import choose_device
+from geohier.errors import ConfigError
 from geohier.inference.borrowing import borrowed
+from geohier.inference.cells import geobox_of_cells
 from geohier.inference.contract import (
     BandMatch,
     check_encoding,
@@ -16,6 +19,8 @@ from geohier.inference.contract import (
     check_values,
     match_scene,
 )
+from geohier.inference.feature_reduction import FeatureReduction
+from geohier.inference.features import Features
 from geohier.inference.options import PredictOptions
 from geohier.inference.plan import WorkPlan, plan_work
 from geohier.inference.predictor import Predictor
@@ -25,7 +30,7 @@ from geohier.inference.tile_choice import choose_grid
 from geohier.models.card import ModelCard
 from geohier.raster.aoi import AreaOfInterest, read_area
 from geohier.raster.cog import check_crs, creation_options
-from geohier.raster.layers import Layer, layers_of
+from geohier.raster.layers import LABELS, Layer, features_layer, layers_of
 from geohier.raster.moments import sample_moments
 from geohier.raster.source import PixelReader, PixelSource
 
@@ -40,7 +45,10 @@ TOO_LITTLE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Everything that a prediction needs, checked; nothing is written yet."""
+    """Everything that a prediction needs, checked; nothing is written yet.
+
+    The plan is in pixels of the scene, what is written in those of the result (`geobox`).
+    """
 
     source: PixelSource
     reader: PixelReader
@@ -48,10 +56,16 @@ class Job:
     predictor: Predictor
     options: PredictOptions
     plan: WorkPlan
-    reduction: Reduction
+    reduction: Reduction | FeatureReduction
     layers: tuple[Layer, ...]
     area: AreaOfInterest | None
     notes: tuple[str, ...]
+
+    @property
+    def geobox(self) -> GeoBox:
+        """Grid of the result: the scene's own, or that of the cells of its features."""
+        box, stride = self.source.geobox, self.predictor.stride
+        return box if stride == 1 else geobox_of_cells(box, stride)
 
     @contextmanager
     def scorer(self) -> Iterator[Scorer]:
@@ -60,6 +74,7 @@ class Job:
             yield Scorer(
                 self.predictor.module,
                 self.predictor.card,
+                features=self.predictor.features,
                 device=torch.device(self.plan.device),
                 precision=self.plan.precision,
                 symmetric=self.options.symmetric,
@@ -67,7 +82,9 @@ class Job:
             )
 
 
-def check_options(options: PredictOptions, card: ModelCard) -> None:
+def check_options(
+    options: PredictOptions, card: ModelCard, features: Features | None = None
+) -> None:
     """Check what no scene could mend, before any is opened.
 
     Raises:
@@ -76,7 +93,7 @@ def check_options(options: PredictOptions, card: ModelCard) -> None:
     """
     choose_device(options.device)
     creation_options(options.creation)
-    _reduction(options, card)
+    _reduction(options, card, features)
     choose_grid(
         card,
         height=LARGE_PX,
@@ -84,6 +101,7 @@ def check_options(options: PredictOptions, card: ModelCard) -> None:
         size=options.size,
         overlap=options.overlap,
         blend=options.blend,
+        cell=1 if features is None else features.stride,
     )
 
 
@@ -105,7 +123,7 @@ def prepare(source: PixelSource, predictor: Predictor, options: PredictOptions) 
         check_encoding(source, match, card)
         check_values(reader, source, match, card)
     predictor, own_notes = _normalised_by(predictor, reader)
-    plan = plan_work(reader, card, options)
+    plan = plan_work(reader, card, options, predictor.features)
     return Job(
         source=source,
         reader=reader,
@@ -113,12 +131,8 @@ def prepare(source: PixelSource, predictor: Predictor, options: PredictOptions) 
         predictor=predictor,
         options=options,
         plan=plan,
-        reduction=_reduction(options, card),
-        layers=layers_of(
-            options.layers,
-            [label.name for label in card.classes],
-            [label.color for label in card.classes],
-        ),
+        reduction=_reduction(options, card, predictor.features),
+        layers=_layers(options, card, predictor.features),
         area=None if options.aoi is None else read_area(options.aoi, source.geobox),
         notes=(*match.notes, *reader.notes, *gsd_notes, *own_notes, *plan.notes),
     )
@@ -136,7 +150,28 @@ def _normalised_by(predictor: Predictor, reader: PixelReader) -> tuple[Predictor
     return replace(predictor, card=replace(card, bands=bands, scaled=False)), ()
 
 
-def _reduction(options: PredictOptions, card: ModelCard) -> Reduction:
+def _layers(
+    options: PredictOptions, card: ModelCard, features: Features | None
+) -> tuple[Layer, ...]:
+    if features is not None:
+        return (features_layer(features.names),)
+    return layers_of(
+        options.layers,
+        [label.name for label in card.classes],
+        [label.color for label in card.classes],
+    )
+
+
+def _reduction(
+    options: PredictOptions, card: ModelCard, features: Features | None
+) -> Reduction | FeatureReduction:
+    if features is not None:
+        if options.layers != (LABELS,) or options.thresholds:
+            raise ConfigError(
+                "features have no classes: leave out probabilities, confidence, entropy and "
+                "thresholds"
+            )
+        return FeatureReduction(features=features.channels)
     return Reduction(
         classes=len(card.classes),
         layers=options.layers,

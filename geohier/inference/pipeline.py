@@ -19,6 +19,9 @@ from torch import nn
 from geohier.data.scene import Scene, open_scene
 from geohier.errors import FINISHED_WITH_FAILURES
 from geohier.geo.window import Window
+from geohier.inference.feature_encoding import measure_encodings
+from geohier.inference.feature_reduction import FeatureReduction
+from geohier.inference.features import Features
 from geohier.inference.finishing import FinishedPart, finished_parts
 from geohier.inference.identity import (
     check_unchanged,
@@ -37,13 +40,17 @@ from geohier.inference.target import check_not_read, check_outside_models
 from geohier.inference.threads import behind
 from geohier.models.card import ModelCard
 from geohier.models.directory import LoadedModel
-from geohier.raster.layers import layer_path
+from geohier.raster.layers import features_layer, layer_path
 from geohier.raster.parts import FinishedRun, PartStore, UpToDate, open_run
 from geohier.raster.source import PixelSource
 
 LOG = logging.getLogger(__name__)
 
+ENCODINGS = "encodings"
+"""Setting of a run: scale and offset of each feature."""
+
 NO_CLASS = "no pixel got a class: the map is nodata all over"
+NO_DATA = "no pixel holds data: the features are nodata all over"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +59,9 @@ class Prediction:
 
     Args:
         run: the files, and what had to be left out.
-        plan: how the work was cut.
+        plan: how the work was cut, in pixels of the scene.
+        shape: rows and columns of the result.
+        features: what was written in place of classes.
         notes: what a user should know.
         up_to_date: whether everything was there already.
         seconds: time that this call took.
@@ -60,6 +69,8 @@ class Prediction:
 
     run: FinishedRun
     plan: WorkPlan
+    shape: tuple[int, int]
+    features: Features | None
     notes: tuple[str, ...]
     up_to_date: bool
     seconds: float
@@ -120,7 +131,7 @@ def run_job(job: Job, target: Path, progress: Progress | None = None) -> Predict
     run = open_run(
         target,
         fingerprint(job, inputs),
-        job.source.geobox,
+        job.geobox,
         job.layers,
         settings=settings(job),
         creation_options=job.options.creation,
@@ -131,7 +142,7 @@ def run_job(job: Job, target: Path, progress: Progress | None = None) -> Predict
         finished = run.run
     else:
         with run:
-            job = replace(job, plan=_kept(job.plan, run.settings))
+            job = _settled(replace(job, plan=_kept(job.plan, run.settings)), run)
             LOG.info("%s: %s", job.source.name, _in_words(job, run))
             segment(job, run, progress)
             check_unchanged(inputs_of(job.source), inputs)
@@ -140,7 +151,9 @@ def run_job(job: Job, target: Path, progress: Progress | None = None) -> Predict
     return Prediction(
         run=finished,
         plan=job.plan,
-        notes=(*job.notes, NO_CLASS) if finished.is_all_nodata else job.notes,
+        shape=(job.geobox.height, job.geobox.width),
+        features=job.predictor.features,
+        notes=(*job.notes, _nothing_there(job)) if finished.is_all_nodata else job.notes,
         up_to_date=isinstance(run, UpToDate),
         seconds=time.perf_counter() - started,
     )
@@ -166,6 +179,24 @@ def segment(job: Job, store: PartStore, progress: Progress | None = None) -> Non
     with behind(write) as hand_over, closing(parts):
         for part in parts:
             hand_over(part)
+
+
+def _nothing_there(job: Job) -> str:
+    return NO_CLASS if job.predictor.features is None else NO_DATA
+
+
+def _settled(job: Job, store: PartStore) -> Job:
+    """Return a job whose features have their encodings: those of the run's first start."""
+    features = job.predictor.features
+    if features is None:
+        return job
+    if ENCODINGS not in store.settings:
+        store.decide(ENCODINGS, measure_encodings(job))
+    kept: Any = store.settings[ENCODINGS]
+    layer = features_layer(features.names, kept)
+    store.layers = (layer,)
+    reduction = FeatureReduction(features=features.channels, encodings=layer.encodings)
+    return replace(job, layers=store.layers, reduction=reduction)
 
 
 def _in_words(job: Job, store: PartStore) -> str:

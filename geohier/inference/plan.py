@@ -10,6 +10,7 @@ from geohier.efficiency.memory import total_bytes
 from geohier.efficiency.precision import choose_device, choose_precision
 from geohier.errors import ConfigError
 from geohier.geo.tiling import TileGrid
+from geohier.inference.features import Features
 from geohier.inference.options import PredictOptions
 from geohier.inference.scoring import Scorer
 from geohier.inference.tile_choice import choose_grid
@@ -18,8 +19,8 @@ from geohier.raster.source import PixelReader
 
 CUDA_BATCH = 8
 SHARE_OF_MEMORY = 0.25
-BYTES_PER_CLASS_AND_PIXEL = 4
-"""Scores and probabilities are float32."""
+BYTES_PER_ANSWER = 4
+"""Scores, probabilities and features are float32."""
 NETWORK_BYTES_PER_CELL = 5600
 """What a network holds for each cell of its finest level while it runs: FPN-resnet18 in float32 was
 seen to take 350 bytes per pixel, its finest stride is 4."""
@@ -55,8 +56,19 @@ class WorkPlan:
         return self.grid.rows * len(self.swaths)
 
 
-def plan_work(reader: PixelReader, card: ModelCard, options: PredictOptions) -> WorkPlan:
+def plan_work(
+    reader: PixelReader,
+    card: ModelCard,
+    options: PredictOptions,
+    features: Features | None = None,
+) -> WorkPlan:
     """Choose tiles, batch, precision and swaths for a scene and a model.
+
+    Args:
+        reader: the bands that the model reads.
+        card: the model's.
+        options: what a user has chosen.
+        features: what is written in place of classes.
 
     Raises:
         ConfigError: the options do not fit each other, the model, or the memory.
@@ -66,6 +78,7 @@ def plan_work(reader: PixelReader, card: ModelCard, options: PredictOptions) -> 
     allowed = _allowed_bytes(options)
     batch_size = options.batch_size or (CUDA_BATCH if device.type == "cuda" else 1)
     on_host = batch_size if device.type == "cpu" else 0
+    answers = _answers_per_pixel(card, features)
     grid = choose_grid(
         card,
         height=height,
@@ -73,10 +86,11 @@ def plan_work(reader: PixelReader, card: ModelCard, options: PredictOptions) -> 
         size=options.size,
         overlap=options.overlap,
         blend=options.blend,
-        fits=lambda size: _tile_bytes(size, card, on_host) <= allowed // 2,
+        cell=1 if features is None else features.stride,
+        fits=lambda size: _tile_bytes(size, card, answers, on_host) <= allowed // 2,
     )
-    fixed = _tile_bytes(grid.size, card, on_host)
-    per_column = _bytes_per_tile_column(reader, grid, card)
+    fixed = _tile_bytes(grid.size, card, answers, on_host)
+    per_column = _bytes_per_tile_column(reader, grid, card, answers)
     columns = (allowed - fixed) // per_column
     if columns < min(2, grid.columns):
         raise ConfigError(
@@ -117,21 +131,30 @@ def _allowed_bytes(options: PredictOptions) -> int:
     return int(options.memory_gb * 2**30)
 
 
-def _tile_bytes(size: int, card: ModelCard, batch_size: int) -> int:
+def _answers_per_pixel(card: ModelCard, features: Features | None) -> int:
+    """Return how many numbers the model gives for each pixel of the scene, rounded up."""
+    if features is None:
+        return len(card.classes)
+    return math.ceil(features.channels / features.stride**2)
+
+
+def _tile_bytes(size: int, card: ModelCard, answers: int, batch_size: int) -> int:
     finest = card.strides[0] if card.strides else FINEST_STRIDE
-    scores = 3 * len(card.classes) * BYTES_PER_CLASS_AND_PIXEL
+    scores = 3 * answers * BYTES_PER_ANSWER
     pixels = 2 * len(card.bands) * 4
     return batch_size * size**2 * (NETWORK_BYTES_PER_CELL // finest**2 + scores + pixels)
 
 
-def _bytes_per_tile_column(reader: PixelReader, grid: TileGrid, card: ModelCard) -> int:
+def _bytes_per_tile_column(
+    reader: PixelReader, grid: TileGrid, card: ModelCard, answers: int
+) -> int:
     """Bands being read, held and cut; the overlap carried down; strips on their way to the disk."""
     rows = grid.size + min(reader.block_shape[0], grid.size)
     bands = max(len(card.bands), len(card.bands.inputs))
     copies = 4 if any(band.formula for band in card.bands) else 3  # one more of what they are of
     band = copies * rows * (bands * reader.dtype.itemsize + 1)
-    carried = grid.overlap * len(card.classes) * BYTES_PER_CLASS_AND_PIXEL
-    written = 3 * grid.step * len(card.classes)
+    carried = grid.overlap * answers * BYTES_PER_ANSWER
+    written = 3 * grid.step * answers
     return grid.step * (band + carried + written)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from torch import nn
 
 from geohier.errors import ConfigError
+from geohier.inference.features import Features
 from geohier.inference.module_identity import module_sha256
 from geohier.models.card import ModelCard
 from geohier.models.directory import LoadedModel, load_model
@@ -19,6 +20,7 @@ class Predictor:
         module: from `(B, C, H, W)` normalised pixels to `(B, K, H, W)` scores.
         card: what it reads and answers.
         sha256: who it is: that of a model directory, or `module_sha256`, which says what it covers.
+        features: levels whose features the module gives in place of scores.
         channels_last: whether it runs with channels last in memory, which is faster for deep
             networks; a bare module runs as it is.
     """
@@ -26,7 +28,18 @@ class Predictor:
     module: nn.Module
     card: ModelCard
     sha256: str
+    features: Features | None = None
     channels_last: bool = False
+
+    @property
+    def channels(self) -> int:
+        """Numbers that the module gives for each place: one per class, or the features."""
+        return len(self.card.classes) if self.features is None else self.features.channels
+
+    @property
+    def stride(self) -> int:
+        """Pixels of the scene per place that the module answers for, along each axis."""
+        return 1 if self.features is None else self.features.stride
 
 
 def as_predictor(

@@ -57,6 +57,10 @@ class Preview:
     free_disk_bytes: int | None
     seconds: float
     layers: tuple[str, ...]
+    result_height: int
+    result_width: int
+    result_bands: int
+    """Of all layers."""
     levels: tuple[LevelPreview, ...]
     notes: tuple[str, ...]
 
@@ -96,10 +100,13 @@ def preview(job: Job, target: Path | None = None) -> Preview:
         device=plan.device,
         precision=plan.precision,
         memory_bytes=plan.memory_bytes,
-        disk_bytes=required_bytes(job.source.geobox, job.layers),
+        disk_bytes=required_bytes(job.geobox, job.layers),
         free_disk_bytes=None if target is None else _free_bytes(target),
         seconds=(len(grid) - skipped) * _seconds_per_tile(job),
-        layers=job.options.layers,
+        layers=tuple(layer.name for layer in job.layers),
+        result_height=job.geobox.height,
+        result_width=job.geobox.width,
+        result_bands=sum(layer.count for layer in job.layers),
         levels=_levels(card.strides, gsd),
         notes=job.notes,
     )

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -11,6 +12,32 @@ from torch import Tensor
 
 from geohier.errors import ConfigError
 from geohier.raster.layers import LABELS, NODATA, STEPS, labels_dtype
+
+
+class Reducing(Protocol):
+    """How the scores of tiles become layers: what of them is blended, and what is written of it."""
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers."""
+
+    def channels(self, layer: str) -> int:
+        """Bands of a layer."""
+
+    def dtype(self, layer: str) -> torch.dtype:
+        """Type that holds a layer while it is assembled."""
+
+    def nodata(self, layer: str) -> int:
+        """Value that stands for nodata in a layer."""
+
+    def blendable(self, scores: Tensor, /) -> Tensor:
+        """Return what may be averaged between tiles, `(K, H, W)` of `(K, H, W)`."""
+
+    def of_scores(self, scores: Tensor, /) -> dict[str, Tensor]:
+        """Reduce the scores `(K, H, W)` of pixels that only one tile decides to `(C, H, W)`."""
+
+    def of_blended(self, blended: Tensor, /) -> dict[str, Tensor]:
+        """Reduce averages of what is `blendable`, `(K, H, W)`, to layers `(C, H, W)`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +82,10 @@ class Reduction:
     def _stored(self, layer: str) -> str:
         return labels_dtype(self.classes) if layer == LABELS else "uint8"
 
+    def blendable(self, scores: Tensor) -> Tensor:
+        """Return probabilities: labels are never blended."""
+        return scores.softmax(0)
+
     def of_scores(self, scores: Tensor) -> dict[str, Tensor]:
         """Reduce the scores (logits) of pixels that only one tile decides.
 
@@ -63,10 +94,10 @@ class Reduction:
             - each layer: `(C, H, W)`
         """
         if self.needs_probabilities:
-            return self.of_probabilities(scores.softmax(0))
+            return self.of_blended(scores.softmax(0))
         return {LABELS: first_largest(scores).to(self.dtype(LABELS))[None]}
 
-    def of_probabilities(self, probabilities: Tensor) -> dict[str, Tensor]:
+    def of_blended(self, probabilities: Tensor) -> dict[str, Tensor]:
         """Reduce blended probabilities `(K, H, W)` to layers `(C, H, W)`."""
         labels = self._labels(probabilities)
         reduced = {LABELS: labels.to(self.dtype(LABELS))[None]}

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from geohier.errors import ModelError, ResourceError
 from geohier.inference.batching import TileBatch
 from geohier.inference.blending import Scored
-from geohier.inference.symmetry import D4, mean_scores
+from geohier.inference.features import Features
+from geohier.inference.symmetry import D4, mean_features, mean_scores
 from geohier.models.card import ModelCard
 
 
@@ -19,8 +20,10 @@ class Scorer:
     The model itself is moved there and set to evaluate; `borrowed` undoes it.
 
     Args:
-        model: from `(B, C, H, W)` normalised pixels to `(B, K, H, W)` scores before a softmax.
+        model: from `(B, C, H, W)` normalised pixels to `(B, K, H, W)` scores before a softmax, or
+            to features on a coarser grid.
         card: bands and classes of the model.
+        features: what it gives in place of scores.
         device: where it runs.
         precision: `bf16` (autocast) or `fp32`.
         symmetric: average the probabilities of the eight flips and rotations of each tile.
@@ -32,6 +35,7 @@ class Scorer:
         model: nn.Module,
         card: ModelCard,
         *,
+        features: Features | None = None,
         device: torch.device,
         precision: str = "fp32",
         symmetric: bool = False,
@@ -41,6 +45,7 @@ class Scorer:
         if channels_last:
             self.model.to(memory_format=torch.channels_last)
         self.card = card
+        self.features = features
         self.device = device
         self.precision = precision
         self.symmetric = symmetric
@@ -51,7 +56,7 @@ class Scorer:
 
     @torch.inference_mode()
     def score(self, batches: Iterable[TileBatch]) -> Iterator[Scored]:
-        """Yield each tile of the batches with its scores `(K, size, size)`, float32.
+        """Yield each tile of the batches with its scores `(K, size, size)`, or features, float32.
 
         Raises:
             ModelError: the scores have another shape than the card says, or are not finite.
@@ -92,9 +97,13 @@ class Scorer:
     def forward(self, pixels: Tensor) -> Tensor:
         """Return the scores `(B, K, H, W)` of normalised pixels `(B, C, H, W)`, checked."""
         with self._autocast():
-            scores = mean_scores(self.model, pixels, D4) if self.symmetric else self.model(pixels)
+            scores = self._mean(pixels) if self.symmetric else self.model(pixels)
         scores = scores.to(torch.float32, memory_format=torch.contiguous_format)
         return self._checked(scores, pixels)
+
+    def _mean(self, pixels: Tensor) -> Tensor:
+        mean = mean_scores if self.features is None else mean_features
+        return mean(self.model, pixels, D4)
 
     def _autocast(self) -> AbstractContextManager[object]:
         if self.precision == "bf16":
@@ -102,7 +111,7 @@ class Scorer:
         return nullcontext()
 
     def _checked(self, scores: Tensor, pixels: Tensor) -> Tensor:
-        expected = (len(pixels), len(self.card.classes), *pixels.shape[-2:])
+        expected = self._expected(pixels)
         if tuple(scores.shape) != expected:
             raise ModelError(
                 f"the model gave scores of shape {tuple(scores.shape)} for {len(pixels)} tiles, "
@@ -115,6 +124,13 @@ class Scorer:
         else:  # to ask for the answer now would be to wait for the device
             self._all_finite = self._all_finite & torch.isfinite(scores).all()
         return scores
+
+    def _expected(self, pixels: Tensor) -> tuple[int, ...]:
+        count, _, height, width = pixels.shape
+        if self.features is None:
+            return count, len(self.card.classes), height, width
+        stride = self.features.stride
+        return count, self.features.channels, height // stride, width // stride
 
     def check_finite(self) -> None:
         """Check all scores so far; other devices than the processor are only asked here.

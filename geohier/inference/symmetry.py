@@ -44,3 +44,16 @@ def mean_scores(
     assert total is not None, "there is at least the identity"
     tiny = torch.finfo(torch.float32).tiny
     return (total / len(symmetries)).clamp_min(tiny).log()
+
+
+def mean_features(
+    model: Callable[[Tensor], Tensor], pixels: Tensor, symmetries: Sequence[Symmetry]
+) -> Tensor:
+    """Return the mean of features over the symmetries.
+
+    Shape:
+        - pixels: `(B, C, S, S)`, square
+        - features: `(B, K, s, s)`, on any coarser grid of as many cells each way
+    """
+    turned = (symmetry.undo(model(symmetry.apply(pixels)).float()) for symmetry in symmetries)
+    return sum(turned, start=torch.zeros((), device=pixels.device)) / len(symmetries)

@@ -7,6 +7,7 @@ the redundancy, tile pixels per raster pixel, is `(size / (size - overlap)) ** 2
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal
 
 from geohier.errors import ConfigError
@@ -30,6 +31,7 @@ def choose_grid(
     size: int | None = None,
     overlap: int | None = None,
     blend: Blend = "taper",
+    cell: int = 1,
     fits: Callable[[int], bool] = lambda size: True,
 ) -> TileGrid:
     """Return the tiles for a raster of `height` x `width` px; what is not given follows the model.
@@ -42,6 +44,7 @@ def choose_grid(
             largest one that fits.
         overlap: pixels shared by neighbours; None takes two margins of the model and a ramp.
         blend: how tiles meet.
+        cell: side of the result's pixels, in pixels of the raster; margins are multiples of it.
         fits: whether a tile of a size fits the memory.
 
     Raises:
@@ -49,13 +52,21 @@ def choose_grid(
     """
     if blend not in {"taper", "crop"}:
         raise ConfigError(f"blend {blend!r} is not known: choose taper or crop")
+    card = _with_margins_of_cells(card, cell)
     if size is None:
         size = _choose_size(card, overlap, (height, width), fits)
     if overlap is None:
         overlap = min(_wanted_overlap(card, size), _down(size // 2, card.stride))
     _check_stride(card, size, overlap)
     margin = overlap // 2 if blend == "crop" else _margin(card, overlap)
-    return TileGrid(height=height, width=width, size=size, overlap=overlap, margin=margin)
+    return TileGrid(
+        height=height, width=width, size=size, overlap=overlap, margin=_down(margin, cell)
+    )
+
+
+def _with_margins_of_cells(card: ModelCard, cell: int) -> ModelCard:
+    margins = {share: _up(margin, cell) for share, margin in card.margins_px.items()}
+    return replace(card, margins_px=margins)
 
 
 def _choose_size(

@@ -2,22 +2,29 @@
 
 One rule for every layer: class rasters hold the class's number and 255 where there is no answer
 (65535 above 255 classes); continuous ones hold 0 to 250 for 0.0 to 1.0, and 255 for no answer.
+Features hold 0 to 250 by the scale and offset of each band.
 """
 
 import colorsys
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from geohier.errors import ConfigError
 
 LABELS = "labels"
-"""Name of the layer that every result has."""
+"""Name of the layer that every map has."""
+
+FEATURES = "features"
+"""Name of the one layer of a result that holds what a model sees in place of classes."""
+
+MAIN = (LABELS, FEATURES)
+"""Layers of which every result has one: it lies at the result's own path."""
 
 CONTINUOUS = ("confidence", "entropy", "probabilities")
-"""Names of the layers that may lie beside it."""
+"""Names of the layers that may lie beside labels."""
 
 STEPS = 250
 """Steps from 0.0 to 1.0 in a continuous layer."""
@@ -28,6 +35,9 @@ NODATA: Mapping[str, int] = {"uint8": 255, "uint16": 65535}
 LABEL_VALUES_TAG = "geohier_label_values"
 """Tag of a class raster: for each class, the values that stand for it in the training masks."""
 
+LEVELS_TAG = "geohier_levels"
+"""Tag of a raster of features: number, stride and channels of each level that is in it."""
+
 PALETTE = (
     "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7",
     "#882255", "#44aa99", "#999933", "#332288", "#ddcc77", "#aa4499", "#117733", "#88ccee",
@@ -36,16 +46,21 @@ PALETTE = (
 """Colours that stay apart under colour blindness: Okabe and Ito's first, then Paul Tol's muted."""
 
 
+type Encoding = tuple[float, float]
+"""Scale and offset of a band: what is stored times scale, plus offset, is what is meant."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
     """One kind of answer per pixel, and how a file holds it.
 
     Args:
-        name: `labels`, `confidence`, `entropy` or `probabilities`.
+        name: `labels`, `confidence`, `entropy`, `probabilities` or `features`.
         dtype: NumPy name of the stored numbers.
         count: bands.
         nodata: stored number where there is no answer.
         scale: what one step of the stored number is worth; a stored 0 is worth 0.
+        encodings: scale and offset of each band, where each has its own.
         descriptions: name of each band.
         resampling: how overviews are made.
         class_names: class `k` of a class raster is `class_names[k]`; None for continuous layers.
@@ -57,6 +72,7 @@ class Layer:
     count: int
     nodata: int
     scale: float = 1.0
+    encodings: tuple[Encoding, ...] | None = None
     descriptions: tuple[str, ...]
     resampling: Literal["NEAREST", "AVERAGE"]
     class_names: tuple[str, ...] | None = None
@@ -66,6 +82,10 @@ class Layer:
     def bytes_per_pixel(self) -> int:
         """Size of one pixel of all bands, before compression."""
         return self.count * (1 if self.dtype == "uint8" else 2)
+
+    def encoding(self, band: int) -> Encoding:
+        """Scale and offset of a band, counted from 1."""
+        return (self.scale, 0.0) if self.encodings is None else self.encodings[band - 1]
 
 
 def labels_layer(names: Sequence[str], colors: Sequence[str | None] | None = None) -> Layer:
@@ -111,6 +131,12 @@ def probabilities_layer(names: Sequence[str]) -> Layer:
     return _continuous("probabilities", tuple(names))
 
 
+def features_layer(names: Sequence[str], encodings: Sequence[Encoding] | None = None) -> Layer:
+    """Return the features of these names; until they are measured, without their encodings."""
+    given = None if encodings is None else tuple((scale, offset) for scale, offset in encodings)
+    return replace(_continuous(FEATURES, tuple(names)), encodings=given)
+
+
 def layers_of(
     names: Sequence[str], classes: Sequence[str], colors: Sequence[str | None] | None = None
 ) -> tuple[Layer, ...]:
@@ -134,14 +160,14 @@ def layers_of(
 
 
 def layer_path(target: Path, layer: Layer | str) -> Path:
-    """Return where a layer's file lies: labels at `target`, others beside it.
+    """Return where a layer's file lies: labels or features at `target`, others beside it.
 
     Example:
         >>> layer_path(Path("out/map.tif"), confidence_layer()).name
         'map_confidence.tif'
     """
     name = layer if isinstance(layer, str) else layer.name
-    return target if name == LABELS else target.with_name(f"{target.stem}_{name}.tif")
+    return target if name in MAIN else target.with_name(f"{target.stem}_{name}.tif")
 
 
 def _continuous(name: str, descriptions: tuple[str, ...]) -> Layer:

@@ -19,7 +19,7 @@ from geohier.errors import ConfigError, OutputExistsError, ResourceError
 from geohier.raster.cog import check_crs
 from geohier.raster.cog import creation_options as checked
 from geohier.raster.durable import DRAFT_SUFFIX, remove_files, sync, writing
-from geohier.raster.layers import LABELS, Layer, layer_path
+from geohier.raster.layers import MAIN, Layer, layer_path
 from geohier.raster.lock import OutputLock
 from geohier.raster.record import Fact, RunRecord, as_json, difference
 from geohier.raster.store import (
@@ -57,11 +57,11 @@ def open_run(
     """Start the run that makes `target`, or go on with it.
 
     Args:
-        target: file of the labels; other layers come to lie beside it.
+        target: file of the labels, or the features; other layers come to lie beside it.
         fingerprint: everything that decides the result, as JSON has it. Grid, layers and creation
             options are added here.
         geobox: grid of the result.
-        layers: what is written; one of them is the labels.
+        layers: what is written; one of them is the labels, or the features.
         settings: what this start decided, such as the batch size; a run that goes on keeps those
             of its first start (`PartStore.settings`).
         creation_options: options for GDAL's COG driver (`--co`).
@@ -144,8 +144,8 @@ def _identity(
         }
         for layer in layers
     }
-    if LABELS not in written:
-        raise ValueError(f"one layer must be the labels, found {sorted(written)}")
+    if sum(name in MAIN for name in written) != 1:
+        raise ValueError(f"one layer must be the labels or the features, found {sorted(written)}")
     own = {"grid": grid, "layers": written, "creation_options": dict(options)}
     return as_json({**fingerprint, **own})
 

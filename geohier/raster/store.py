@@ -10,7 +10,7 @@ has been read back. What was there before stays until then.
 import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Self
@@ -23,13 +23,22 @@ from geohier.errors import ResourceError
 from geohier.geo.window import Window
 from geohier.raster.cog import write_cog
 from geohier.raster.durable import move_durably, remove_files, sync, write_durably, writing
-from geohier.raster.layers import LABELS, Layer, layer_path
+from geohier.raster.layers import MAIN, Layer, layer_path
 from geohier.raster.lock import OutputLock
 from geohier.raster.part_file import encode
-from geohier.raster.record import Fact, FileFact, Journal, Part, PartFile, RunRecord, united
+from geohier.raster.record import (
+    Fact,
+    FileFact,
+    Journal,
+    Part,
+    PartFile,
+    RunRecord,
+    as_json,
+    united,
+)
 
 ALL_NODATA: Fact = {"all_nodata": True}
-"""Note of a result without any label."""
+"""Note of a result that is nodata all over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +61,7 @@ class FinishedRun:
 
     @property
     def is_all_nodata(self) -> bool:
-        """Whether no pixel of the labels has a class."""
+        """Whether no pixel has an answer."""
         return ALL_NODATA in self.notes
 
     @classmethod
@@ -69,7 +78,7 @@ class PartStore:
     part leaves nothing. Use it from one thread at a time.
 
     Args:
-        target: file of the labels; other layers lie beside it.
+        target: file of the labels, or the features; other layers lie beside it.
         run: who the run is.
         geobox: grid of the result.
         layers: what is written.
@@ -106,6 +115,17 @@ class PartStore:
     def settings(self) -> Fact:
         """What the first start decided, such as the batch size, and this start must keep."""
         return self._run.settings
+
+    def decide(self, name: str, value: object) -> None:
+        """Add to the settings something that is only known now; later starts keep it.
+
+        Raises:
+            ResourceError: the disk is full or failing.
+        """
+        settings = as_json({**self._run.settings, name: value})
+        run = replace(self._run, settings=settings)
+        run.write(self.folder / "run.json")
+        self._run = run
 
     def write(
         self,
@@ -149,8 +169,8 @@ class PartStore:
     ) -> FinishedRun:
         """Make the result from the parts, read it back, give it its name, remove the parts.
 
-        Each step leaves a state from which the next run of the same job goes on; the labels get
-        their name last.
+        Each step leaves a state from which the next run of the same job goes on; the file at
+        `target` gets its name last.
 
         Args:
             tags: what the files say about their content: no clock time, path, host or user.
@@ -223,37 +243,47 @@ class PartStore:
         return FileFact.of(path, name=layer_path(self.target, layer).name)
 
     def _publish(self, record: RunRecord) -> None:
-        """Give the files their names: the record before the labels, so that they never disagree.
+        """Give the files their names: the record before the main one, so that they never disagree.
 
-        Labels that match the record beside them are finished; all else is made again.
+        A main file that matches the record beside it is finished; all else is made again.
         """
+        main = _main(self.layers)
         final = {layer.name: self.folder / f"final-{layer.name}.tif" for layer in self.layers}
         record.write(self.folder / "finished.json")
         self._remove_stale(record)
         for layer in self.layers:
-            if layer.name != LABELS:
+            if layer != main:
                 move_durably(final[layer.name], layer_path(self.target, layer))
         move_durably(self.folder / "finished.json", record_path(self.target))
-        move_durably(final[LABELS], self.target)
+        move_durably(final[main.name], self.target)
 
     def _remove_stale(self, record: RunRecord) -> None:
         """Remove layers that an earlier run left at this output and that this one does not have."""
         earlier = RunRecord.read(record_path(self.target))
-        for name, file in ({} if earlier is None else earlier.outputs).items():
-            if name not in record.outputs and file.matches(self.target.parent):
+        kept = {file.name for file in record.outputs.values()}
+        for file in () if earlier is None else earlier.outputs.values():
+            if file.name not in kept and file.matches(self.target.parent):
                 remove_files([self.target.parent / file.name])
 
 
+def _main(layers: Sequence[Layer]) -> Layer:
+    return next(layer for layer in layers if layer.name in MAIN)
+
+
 def _remarks(parts: Sequence[Part], layers: Sequence[Layer]) -> list[Fact]:
-    """Note a result without any label, told by the digests: no pixel is looked at again."""
-    labels = next(layer for layer in layers if layer.name == LABELS)
-    empty = cache(partial(_digest_of_nodata, labels))
-    digests = ((p.files[LABELS].pixels, empty(p.window.height, p.window.width)) for p in parts)
+    """Note a result without any answer, told by the digests: no pixel is looked at again."""
+    main = _main(layers)
+    empty = cache(partial(_digest_of_nodata, main))
+    digests = ((p.files[main.name].pixels, empty(p.window.height, p.window.width)) for p in parts)
     return [ALL_NODATA] if all(found == nothing for found, nothing in digests) else []
 
 
 def _digest_of_nodata(layer: Layer, height: int, width: int) -> str:
-    return hashlib.sha256(np.full((height, width), layer.nodata, layer.dtype)).hexdigest()
+    band = np.full((height, width), layer.nodata, layer.dtype)
+    digest = hashlib.sha256()
+    for _ in range(layer.count):
+        digest.update(band)
+    return digest.hexdigest()
 
 
 def check_cover(windows: Sequence[Window], geobox: GeoBox) -> None:

@@ -60,8 +60,11 @@ def _add_band(root: ET.Element, layer: Layer, number: int, parts: Sequence[Part]
     band = ET.SubElement(root, "VRTRasterBand", dataType=kind, band=str(number))
     _add_text(band, "Description", layer.descriptions[number - 1])
     _add_text(band, "NoDataValue", layer.nodata)
-    if layer.scale != 1.0:
-        _add_text(band, "Scale", repr(layer.scale))
+    scale, offset = layer.encoding(number)
+    if offset:
+        _add_text(band, "Offset", repr(offset))
+    if scale != 1.0:
+        _add_text(band, "Scale", repr(scale))
     if layer.class_names is None:
         _add_text(band, "ColorInterp", "Gray" if layer.count == 1 else "Undefined")
     else:

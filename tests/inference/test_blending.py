@@ -193,6 +193,6 @@ def test_a_crop_cuts_in_the_middle_of_the_overlap() -> None:
 def test_a_threshold_decides_where_a_class_begins(threshold: float, label: int) -> None:
     probabilities = torch.tensor([0.5, 0.3, 0.2])[:, None, None]
     reduction = Reduction(classes=3, layers=("labels", "confidence"), thresholds={1: threshold})
-    reduced = reduction.of_probabilities(probabilities)
+    reduced = reduction.of_blended(probabilities)
     assert reduced["labels"].item() == label
     assert reduced["confidence"].item() == round(250 * probabilities[label].item())
