@@ -21,6 +21,7 @@ GOES_ON = {
     "predict": "; run the same command again to go on",
     "embed": "; run the same command again to go on",
     "train": "; run it again with --resume to go on",
+    "tune": "; run it again with --resume to go on",
 }
 """How the work of a command that was interrupted is taken up."""
 UsageError: type[Any] = typer.BadParameter.__bases__[0]

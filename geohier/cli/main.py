@@ -21,6 +21,7 @@ from geohier.cli.inspect import inspect
 from geohier.cli.plan import plan
 from geohier.cli.predict import predict
 from geohier.cli.train import train
+from geohier.cli.tune import tune
 
 app = typer.Typer(
     name="geohier",
@@ -54,7 +55,18 @@ def options(
     """Take the options that come before the subcommand."""
 
 
-for command in (demo, init, train, predict, plan, evaluate, embed, inspect, doctor):
+for command in (
+    demo,
+    init,
+    train,
+    tune,
+    predict,
+    plan,
+    evaluate,
+    embed,
+    inspect,
+    doctor,
+):
     app.command(cls=GivenOnce)(command)
 app.add_typer(config_app, name="config")
 app.add_typer(data_app, name="data")
