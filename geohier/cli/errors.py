@@ -19,6 +19,7 @@ INTERRUPTED = 130
 TERMINATED = 143
 GOES_ON = {
     "predict": "; run the same command again to go on",
+    "probe": "; run the same command again to go on",
     "embed": "; run the same command again to go on",
     "train": "; run it again with --resume to go on",
     "tune": "; run it again with --resume to go on",

@@ -20,6 +20,7 @@ from geohier.cli.init import init
 from geohier.cli.inspect import inspect
 from geohier.cli.plan import plan
 from geohier.cli.predict import predict
+from geohier.cli.probe import probe
 from geohier.cli.train import train
 from geohier.cli.tune import tune
 
@@ -64,6 +65,7 @@ for command in (
     plan,
     evaluate,
     embed,
+    probe,
     inspect,
     doctor,
 ):

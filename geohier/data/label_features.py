@@ -215,12 +215,22 @@ def _discs(
             f"{shown(path)} holds points: say how large the discs are that stand for them "
             "(point_radius_m, in metres)"
         )
+    if radius_m == 0:
+        return _pixels_under(points)
     size_m = pixel_size_m(grid)
     if size_m is None:
         raise LabelError(f"{shown(path)}: its image has no GSD, so discs have no size in pixels")
     radii = np.array([radius_m / size_m[1], radius_m / size_m[0]])  # columns, rows
     round_ones = shapely.buffer(shapely.transform(points, lambda xy: xy / radii), 1.0)
     return _with_their_pixel(shapely.transform(round_ones, lambda xy: xy * radii))
+
+
+def _pixels_under(points: NDArray[np.object_]) -> NDArray[np.object_]:
+    """Return the pixels that points lie in; several points of one feature have several."""
+    corners, of = shapely.get_coordinates(points, return_index=True)
+    corners = np.floor(corners)
+    pixels = shapely.box(*corners.T, *(corners + 1).T)
+    return np.asarray(shapely.multipolygons(pixels, indices=of))
 
 
 def _with_their_pixel(shapes: NDArray[np.object_]) -> NDArray[np.object_]:

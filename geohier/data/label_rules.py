@@ -18,7 +18,8 @@ class LabelRules:
         attribute: column of a vector file with label values or names of classes.
         alone: class of all features of a vector file without `attribute`.
         outside: class of the ground that no feature covers; None if it is unlabelled.
-        point_radius_m: radius of the disc that stands for a point, in metres on the ground.
+        point_radius_m: radius of the disc that stands for a point, in metres on the ground; of 0,
+            a point stands for the pixel that it lies in.
         areas: vector file of polygons; ground outside them that no feature covers is unlabelled.
     """
 

@@ -95,9 +95,12 @@ def test_a_point_stands_for_a_disc_in_metres_on_the_ground(tmp_path: Path, latit
     assert disc[100, 100] == 1
 
 
-def test_what_is_smaller_than_a_pixel_labels_the_pixel_that_it_is_in(tmp_path: Path) -> None:
+@pytest.mark.parametrize("radius_m", [0, 0.01])
+def test_what_is_smaller_than_a_pixel_labels_the_pixel_that_it_is_in(
+    tmp_path: Path, radius_m: float
+) -> None:
     tiny = [shapely.box(3.1, 5.1, 3.3, 5.2), shapely.Point(20.9, 7.1)]
-    found = values(write(tmp_path / "tiny.gpkg", tiny), point_radius_m=0.01)
+    found = values(write(tmp_path / "tiny.gpkg", tiny), point_radius_m=radius_m)
     assert np.argwhere(found == 1).tolist() == [[5, 3], [7, 20]]
     assert np.isnan(found).sum() == found.size - 2
 
