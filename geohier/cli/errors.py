@@ -22,6 +22,7 @@ GOES_ON = {
     "probe": "; run the same command again to go on",
     "embed": "; run the same command again to go on",
     "train": "; run it again with --resume to go on",
+    "pretrain": "; run it again with --resume to go on",
     "tune": "; run it again with --resume to go on",
 }
 """How the work of a command that was interrupted is taken up."""

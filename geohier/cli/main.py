@@ -20,6 +20,7 @@ from geohier.cli.init import init
 from geohier.cli.inspect import inspect
 from geohier.cli.plan import plan
 from geohier.cli.predict import predict
+from geohier.cli.pretrain import pretrain
 from geohier.cli.probe import probe
 from geohier.cli.train import train
 from geohier.cli.tune import tune
@@ -60,6 +61,7 @@ for command in (
     demo,
     init,
     train,
+    pretrain,
     tune,
     predict,
     plan,

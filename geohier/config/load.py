@@ -110,17 +110,32 @@ def dump_config(config: TrainConfig) -> str:
 
 def config_hash(config: TrainConfig) -> str:
     """Return the SHA-256 of everything in the config that decides what is learnt."""
-    return hashlib.sha256(json.dumps(deciding_values(config), sort_keys=True).encode()).hexdigest()
+    return values_hash(deciding_values(config))
+
+
+def values_hash(values: Mapping[str, object]) -> str:
+    """Return the SHA-256 of plain values."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def deciding_values(config: TrainConfig) -> dict[str, object]:
     """Return everything in the config that decides what is learnt, as plain values.
 
-    Where its data and first weights lie and how many processes cut chips do not.
+    Where its data and first weights lie and how many processes cut chips do not, nor how a network
+    is pretrained: a run notes the hash of the weights that it starts from.
     """
     left_out = {"data": {"root"}, "training": {"workers"}, "weights": {"file", "name"}}
     values = config.model_dump(mode="json", exclude=left_out)
     _forget_places(values["data"])
+    del values["pretraining"]
+    return values
+
+
+def pretraining_values(config: TrainConfig) -> dict[str, object]:
+    """Return everything in the config that decides what is learnt without labels."""
+    values = deciding_values(config) | {"pretraining": config.pretraining.model_dump(mode="json")}
+    for unread in ("objectives", "curriculum", "fine_tuning"):
+        del values[unread]
     return values
 
 

@@ -22,6 +22,7 @@ from geohier.config.classes import ClassConfig, ClassesInput, read_classes
 from geohier.config.curriculum import CurriculumConfig
 from geohier.config.fine_tuning import FineTuningConfig
 from geohier.config.objectives import ObjectivesConfig
+from geohier.config.pretraining import PretrainingConfig
 from geohier.config.section import Section, Share
 from geohier.config.sources import SplitsConfig, TorchgeoConfig
 from geohier.config.weights import WeightsConfig
@@ -303,6 +304,8 @@ class TrainConfig(Section):
     """The network."""
     weights: WeightsConfig = WeightsConfig()
     """What it starts from."""
+    pretraining: PretrainingConfig = PretrainingConfig()
+    """How a network learns from images alone, by `geohier pretrain`."""
     fine_tuning: FineTuningConfig = FineTuningConfig()
     """How gently the encoder is treated that it starts from."""
     chips: ChipsConfig = ChipsConfig()

@@ -2,17 +2,18 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
 
 from geohier.data.catalog import LabelledScene
 from geohier.data.label_rules import LabelRules
-from geohier.data.label_source import open_labels
+from geohier.data.label_source import LabelSource, open_labels
 from geohier.data.labels import IGNORE_INDEX, LabelTable, count_values
 from geohier.data.scene import open_scene
 from geohier.geo.window import Window, intersection, row_strips
@@ -164,9 +165,13 @@ class LabelledPixels:
 
     def _open(self) -> "_Opened":
         if self._opened is None or self._opened.process != os.getpid():
-            self._opened = _Opened(self.scene, self.choice, self.rules)
+            self._opened = _Opened(self.scene, self.choice, self.open_labels)
         _close_others(self)
         return self._opened
+
+    def open_labels(self, grid: GeoBox) -> AbstractContextManager[LabelSource]:
+        """Open the labels over the grid of the image."""
+        return open_labels(self.scene.mask, grid, self.rules)
 
     def close(self) -> None:
         """Close the files; they open again when they are next needed."""
@@ -191,14 +196,18 @@ def _close_others(scene: LabelledPixels) -> None:
 class _Opened:
     """Open files, which belong to the process that opened them."""
 
-    def __init__(self, scene: LabelledScene, choice: BandChoice, rules: LabelRules) -> None:
+    def __init__(
+        self,
+        scene: LabelledScene,
+        choice: BandChoice,
+        labels_over: Callable[[GeoBox], AbstractContextManager[LabelSource]],
+    ) -> None:
         self.process = os.getpid()
         with ExitStack() as stack:
             files = stack.enter_context(open_scene(scene.raster(), allow_ungeoreferenced=True))
             self.source = choice.of(files)
             self.image = self.source.select(choice.indexes)
-            labels = open_labels(scene.mask, self.source.geobox, rules)
-            self.labels = stack.enter_context(labels)
+            self.labels = stack.enter_context(labels_over(self.source.geobox))
             self._files = stack.pop_all()
 
     def __del__(self) -> None:

@@ -7,9 +7,11 @@ with `weights_only`.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import torch
-from safetensors import SafetensorError
+from pydantic import BaseModel, ConfigDict, PositiveFloat, ValidationError, model_validator
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -20,6 +22,10 @@ from geohier.raster.files import shown
 
 NESTED = ("state_dict", "model_state_dict", "model", "teacher", "student", "encoder", "backbone")
 """Where checkpoints of other tools keep the tensors, most usual first."""
+
+
+ABOUT = "geohier"
+"""Metadata of a safetensors file in which a pretrained encoder tells of itself, as JSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +78,9 @@ def read_weights(path: Path, sha256: str | None = None) -> Weights:
         raise ModelError(f"weights {shown(path)}: there is no such file or model directory")
     found = sha256_of(path)
     _check_sum(path, found, sha256)
-    return Weights(tensors=_tensors(path), origin=path.name, sha256=found)
+    return Weights(
+        tensors=_tensors(path), origin=path.name, sha256=found, bands=_bands_said_in(path)
+    )
 
 
 def _of_model(folder: Path, sha256: str | None) -> Weights:
@@ -93,6 +101,46 @@ def _of_model(folder: Path, sha256: str | None) -> Weights:
         ),
         classes=tuple(one.name for one in card.classes),
     )
+
+
+def _bands_said_in(path: Path) -> SourceBands | None:
+    """Return the bands that a pretrained encoder says it reads; None where a file says nothing."""
+    if path.suffix != ".safetensors":
+        return None
+    with safe_open(path, framework="pt") as file:
+        said = (file.metadata() or {}).get(ABOUT)
+    if said is None:
+        return None
+    try:
+        bands = _About.model_validate_json(said).bands
+    except ValidationError as error:
+        raise ModelError(
+            f"weights {shown(path)}: what it says of its bands is damaged: give another file"
+        ) from error
+    return SourceBands(names=bands.names, mean=bands.mean, std=bands.std)
+
+
+class _Bands(BaseModel):
+    """Bands as a file's metadata tell of them."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    names: tuple[str, ...]
+    mean: tuple[float, ...] | None
+    std: tuple[PositiveFloat, ...] | None
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> Self:
+        for numbers in (self.mean, self.std):
+            if numbers is not None and len(numbers) != len(self.names):
+                raise ValueError(f"{len(numbers)} numbers for {len(self.names)} bands")
+        return self
+
+
+class _About(BaseModel):
+    """What of a file's metadata is needed here."""
+
+    bands: _Bands
 
 
 def _check_sum(path: Path, found: str, wanted: str | None) -> None:

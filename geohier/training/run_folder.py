@@ -10,17 +10,16 @@ model/              the result: there once the run is finished
 
 import json
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import ValidationError
 
 from geohier.config.document import read_document
-from geohier.config.load import config_hash, deciding_values, dump_config
+from geohier.config.load import deciding_values, dump_config, values_hash
 from geohier.config.schema import TrainConfig
-from geohier.data.prepare import TrainingData
 from geohier.errors import ConfigError, InputError, OutputExistsError
 from geohier.raster.durable import write_durably, writing
 
@@ -29,6 +28,18 @@ RUN = "run.json"
 CHECKPOINTS = "checkpoints"
 MODEL = "model"
 CURVE = "curve.png"
+
+type Decides = Callable[[TrainConfig], dict[str, object]]
+"""Picks what of a config decides the result of a run."""
+
+
+class Hashed(Protocol):
+    """Data that a run is made from."""
+
+    @property
+    def hashes(self) -> Mapping[str, Mapping[str, str]]:
+        """SHA-256 of each file, by scene id and split."""
+
 
 LIBRARIES = ("geohier", "torch", "torchvision", "timm", "segmentation-models-pytorch", "lightning")
 
@@ -44,8 +55,16 @@ def shortened(config: TrainConfig) -> TrainConfig:
     )
 
 
-def check_folder(out: Path, config: TrainConfig, *, resume: bool) -> None:
+def check_folder(
+    out: Path, config: TrainConfig, *, resume: bool, decides: Decides = deciding_values
+) -> None:
     """Check that a run of this config may write here.
+
+    Args:
+        out: folder of the run.
+        config: its config.
+        resume: whether to go on with a run that is there.
+        decides: what of a config decides the result.
 
     Raises:
         OutputExistsError: something is there that is not to be resumed, or is no run.
@@ -59,11 +78,13 @@ def check_folder(out: Path, config: TrainConfig, *, resume: bool) -> None:
         )
     if not (out / RUN).is_file() or not (out / CONFIG).is_file():
         raise OutputExistsError(f"{out} holds no training run to resume: give another --out")
-    if _read(out)["config_sha256"] != config_hash(config):
-        raise ConfigError(_why_not(out, config))
+    if _read(out)["config_sha256"] != values_hash(decides(config)):
+        raise ConfigError(_why_not(out, config, decides))
 
 
-def claim_folder(out: Path, config: TrainConfig, data: TrainingData) -> None:
+def claim_folder(
+    out: Path, config: TrainConfig, data: Hashed, decides: Decides = deciding_values
+) -> None:
     """Write down what the run is made from, or check that it is still the same.
 
     Raises:
@@ -77,7 +98,7 @@ def claim_folder(out: Path, config: TrainConfig, data: TrainingData) -> None:
         out.mkdir(parents=True, exist_ok=True)
     write_durably(out / CONFIG, dump_config(config).encode())
     about = {
-        "config_sha256": config_hash(config),
+        "config_sha256": values_hash(decides(config)),
         "seed": config.training.seed,
         "data_sha256": {name: dict(files) for name, files in data.hashes.items()},
         "versions": versions(),
@@ -98,7 +119,7 @@ def _read(out: Path) -> Mapping[str, Any]:
         raise OutputExistsError(f"{out / RUN} is damaged ({error}): give another --out") from error
 
 
-def _check_data(out: Path, data: TrainingData) -> None:
+def _check_data(out: Path, data: Hashed) -> None:
     before, now = _read(out)["data_sha256"], data.hashes
     for scene in sorted(before.keys() | now.keys()):
         if before.get(scene) != now.get(scene):
@@ -108,13 +129,13 @@ def _check_data(out: Path, data: TrainingData) -> None:
             )
 
 
-def _why_not(out: Path, config: TrainConfig) -> str:
+def _why_not(out: Path, config: TrainConfig, decides: Decides) -> str:
     """Say why a run of this config cannot go on in a folder of another hash."""
     try:
         before = TrainConfig.model_validate(read_document(out / CONFIG))
     except ValidationError:  # keys or values that this version does not know
         before = config
-    was, now = (dict(_leaves(deciding_values(one))) for one in (before, config))
+    was, now = (dict(_leaves(decides(one))) for one in (before, config))
     key = next((key for key in now if was.get(key) != now[key]), None)
     if key is None:
         return (

@@ -38,7 +38,7 @@ def test_what_changes_nothing_is_never_blamed(make_config: MakeConfig, tmp_path:
 
 @pytest.mark.parametrize(
     ("was", "instead"),
-    [("", ""), ("training:", "gone: 1\ntraining:"), ("epochs: 3", "epochs: three")],
+    [("", ""), ("\ntraining:", "\ngone: 1\ntraining:"), ("epochs: 3", "epochs: three")],
     ids=["only its hash is another", "a key that is gone", "a value of another kind"],
 )
 def test_a_run_of_another_version_is_refused_as_one(

@@ -1,0 +1,212 @@
+"""From a config to the images that a network may learn from without labels.
+
+Whatever lies on the ground of a val scene is left out, of whatever date: what judges a model later
+must not have been seen before, not even without its labels.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+
+from geohier.config.classes import ClassConfig
+from geohier.config.schema import DataConfig, LabelsConfig, TrainConfig
+from geohier.data.catalog import Catalog, LabelledScene, read_catalog
+from geohier.data.footprints import on_same_ground
+from geohier.data.label_rules import LabelRules
+from geohier.data.label_source import LabelSource
+from geohier.data.labelled import LabelledPixels
+from geohier.data.labels import LabelTable
+from geohier.data.normalise import file_hash, measure_bands, own_statistics
+from geohier.data.prepare import check_units, keep_in_memory, scene_step
+from geohier.data.sampling import Field, RandomPlaces
+from geohier.data.scene_bands import choose_bands, find_bands
+from geohier.data.splits import block_split, blocks_of
+from geohier.errors import InputError
+from geohier.geo.bands import BandSet
+from geohier.geo.window import Window
+from geohier.raster.derived import BandChoice
+
+IMAGE = ClassConfig(name="image", values=(0,), color="#000000")
+"""The one class of pixels that may be learnt from."""
+
+MOST_NAMED = 3
+"""Scenes that a note names."""
+
+
+class UnlabelledPixels(LabelledPixels):
+    """The pixels of a scene whose labels nobody reads: it need not have any.
+
+    Each valid pixel within the scene's windows is of the one class `image`.
+
+    Args:
+        scene: the images.
+        choice: which of their bands the model reads.
+    """
+
+    def __init__(self, scene: LabelledScene, choice: BandChoice) -> None:
+        super().__init__(scene, choice, LabelTable((IMAGE,), ()), LabelRules(classes={}))
+
+    def open_labels(self, grid: GeoBox) -> AbstractContextManager[LabelSource]:
+        """Return what stands for labels: all is image."""
+        return nullcontext(_Everywhere())
+
+
+class _Everywhere:
+    """Labels of a scene in which every pixel is image."""
+
+    notes: tuple[str, ...] = ()
+
+    def read(self, window: Window) -> NDArray[np.generic]:
+        """Return zeros, the label value of the class."""
+        return np.zeros((window.height, window.width), np.uint8)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PretrainingData:
+    """Everything that learning without labels reads.
+
+    Args:
+        scenes: scenes to learn from.
+        fit: part of each that is learnt from.
+        choose: part of each that judges the epochs; the same ground at all dates of one grid.
+        bands: the model's bands, with their statistics over the fit area.
+        normalised_by: the statistics that normalise each scene: those, or its own.
+        twins: for each scene, the others on the same ground, whose pixels can be told from its own
+            by an affine map.
+        hashes: SHA-256 of each image, by scene id and split.
+        notes: what a user should know.
+    """
+
+    scenes: tuple[LabelledPixels, ...]
+    fit: tuple[Field, ...]
+    choose: tuple[Field, ...]
+    bands: BandSet
+    normalised_by: tuple[BandSet, ...]
+    twins: tuple[tuple[int, ...], ...]
+    hashes: Mapping[str, Mapping[str, str]]
+    notes: tuple[str, ...]
+
+
+def prepare_unlabelled(config: TrainConfig) -> PretrainingData:
+    """Find, check and measure the images of a config's train scenes; labels are not looked at.
+
+    Raises:
+        InputError: an image is missing or cannot be used, or none is left.
+        BandMismatchError: a scene lacks a band.
+    """
+    catalog = image_catalog(config.data)
+    names, declared = choose_bands(catalog.train[0], config.data.bands)
+    find = partial(find_bands, names=names, declared=declared)
+    listed, val = (
+        tuple(UnlabelledPixels(one, find(one)) for one in some)
+        for some in (catalog.train, catalog.val)
+    )
+    scenes, notes = without_ground_of(listed, val, config.data)
+    for one in scenes:
+        check_units(one, names, declared)
+    keep_in_memory(scenes)
+    fit, choose = _fields(scenes, config)
+    places = RandomPlaces(fit, config.chips.size_px)
+    bands = measure_bands(scenes, places, names, declared, seed=config.training.seed)
+    per_scene = config.data.normalise == "scene"
+    return PretrainingData(
+        scenes=scenes,
+        fit=fit,
+        choose=choose,
+        bands=bands,
+        normalised_by=tuple(
+            own_statistics(bands, one.moments()) if per_scene else bands for one in scenes
+        ),
+        twins=_twins(scenes) if config.pretraining.contrast else tuple(() for _ in scenes),
+        hashes={f"train/{s.scene.id}": {"image": file_hash(*s.image_files)} for s in scenes},
+        notes=(*notes, *dict.fromkeys(note for one in scenes for note in one.notes)),
+    )
+
+
+def image_catalog(config: DataConfig) -> Catalog:
+    """Return the scenes of a config, whose labels need not be there: images stand for them."""
+    labels = LabelsConfig(column=config.image_columns[0])
+    return read_catalog(config.model_copy(update={"labels": labels}))
+
+
+def without_ground_of(
+    scenes: Sequence[LabelledPixels], val: Sequence[LabelledPixels], config: DataConfig
+) -> tuple[tuple[LabelledPixels, ...], list[str]]:
+    """Return the scenes whose footprint meets that of no val scene, and a note on the others.
+
+    Raises:
+        InputError: none is left.
+    """
+    meeting = {at for at, _ in on_same_ground(scenes, val)}
+    left = tuple(one for at, one in enumerate(scenes) if at not in meeting)
+    out = [scenes[at].scene.id for at in sorted(meeting)]
+    if not left:
+        raise InputError(
+            f"{config.catalog or config.root}: no imagery is left to pretrain on: all {len(out)} "
+            "train scenes lie on the ground of val scenes: give others, or split by "
+            "`geohier data split`"
+        )
+    notes = [f"{len(val)} val scenes are left out"] if val else []
+    if out:
+        more = ", ..." if len(out) > MOST_NAMED else ""
+        notes.append(
+            f"{len(out)} of {len(scenes)} train scenes are left out, since they lie on the ground "
+            f"of val scenes: {', '.join(out[:MOST_NAMED])}{more}"
+        )
+    return left, notes
+
+
+def _fields(
+    scenes: Sequence[LabelledPixels], config: TrainConfig
+) -> tuple[tuple[Field, ...], tuple[Field, ...]]:
+    """Share out the blocks between fit and choose, alike for all scenes of one grid."""
+    training = config.training
+    grids: dict[object, list[LabelledPixels]] = {}
+    for one in scenes:
+        grids.setdefault(_grid_of(one), []).append(one)
+    blocks = {some[0].scene.id: _blocks(some, training.block_px) for some in grids.values()}
+    splits = block_split(
+        blocks, share=training.choose_share, buffer_px=training.buffer_px, seed=training.seed
+    )
+    shared = [splits[grids[_grid_of(one)][0].scene.id] for one in scenes]
+    fit = tuple(_field(one, of.fit, config) for one, of in zip(scenes, shared, strict=True))
+    choose = tuple(_field(one, of.choose, config) for one, of in zip(scenes, shared, strict=True))
+    return fit, choose
+
+
+def _grid_of(one: LabelledPixels) -> object:
+    """Return what tells whether two scenes have the same pixels of the ground."""
+    return one.scene.id if one.geobox.crs is None else (one.geobox, one.scene.windows)
+
+
+def _blocks(scenes: Sequence[LabelledPixels], block_px: int) -> tuple[Window, ...]:
+    """Return the blocks of one grid in which any of its scenes has pixels."""
+    first = scenes[0]
+    blocks = blocks_of(*first.shape, block_px, first.scene.windows)
+    return tuple(block for block in blocks if any(one.has_labels(block) for one in scenes))
+
+
+def _field(one: LabelledPixels, parts: tuple[Window, ...], config: TrainConfig) -> Field:
+    down, right = scene_step(one, config.data.gsd_m)
+    coarser = config.model.downsample
+    return Field(
+        height=one.shape[0],
+        width=one.shape[1],
+        parts=parts,
+        step=(coarser * down, coarser * right),
+    )
+
+
+def _twins(scenes: Sequence[LabelledPixels]) -> tuple[tuple[int, ...], ...]:
+    """Return for each scene the others of its CRS on the same ground."""
+    pairs = [
+        (at, by)
+        for at, by in on_same_ground(scenes, scenes)
+        if at != by and scenes[at].geobox.crs == scenes[by].geobox.crs
+    ]
+    return tuple(tuple(by for one, by in pairs if one == at) for at in range(len(scenes)))

@@ -1,0 +1,189 @@
+"""Learning without labels, from a config to an encoder that a training starts from."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from roof_scenes import MakeConfig
+from safetensors.torch import load_file
+from torch import nn
+
+from geohier.config.schema import TrainConfig
+from geohier.data.views import Views
+from geohier.errors import ConfigError, InputError, OutputExistsError
+from geohier.models.directory import load_model
+from geohier.models.pretrainer import Pretrainer
+from geohier.models.segmentation import build_segmenter
+from geohier.training.checkpoint import KeepBestAndLast
+from geohier.training.fit import train
+from geohier.training.log import read_rows
+from geohier.training.pretrain import pretrain
+from geohier.training.pretrain_result import ENCODER, read_about
+from geohier.training.pretrain_task import PretrainTask
+
+CLOCK = {"seconds", "mpx_per_s", "waiting"}
+
+
+@pytest.fixture
+def config(make_config: MakeConfig) -> TrainConfig:
+    return make_config(
+        chips={"size_px": 64, "batch_size": 4, "per_epoch": 8},
+        training={"epochs": 2},
+        pretraining={"mask_px": 16, "contrast": 0.5},
+    )
+
+
+def with_pretraining(config: TrainConfig, **changes: object) -> TrainConfig:
+    said = config.pretraining.model_copy(update=changes)
+    return config.model_copy(update={"pretraining": said})
+
+
+def test_a_run_leaves_an_encoder_that_says_what_it_is(config: TrainConfig, tmp_path: Path) -> None:
+    encoder = pretrain(config, tmp_path / "run", quiet=True)
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {
+        *("checkpoints", "config.yaml", "curve.png", "examples.png", "run.json"),
+        *("metrics.csv", "metrics.jsonl", ENCODER),
+    }
+    about = read_about(encoder)
+    assert [len(about["bands"][key]) for key in ("names", "mean", "std")] == [2, 2, 2]
+    rows = read_rows(tmp_path / "run")
+    best = rows[about["best_epoch"] - 1]
+    assert about["scores"] == {k: v for k, v in best.items() if k.startswith(("psnr", "gain"))}
+    assert {f"psnr.level_{at}" for at in range(4)} <= set(about["scores"])
+    assert best["gain"] == max(row["gain"] for row in rows)
+    assert 0 < rows[-1]["contrast_spread"] <= 1.1
+    assert str(tmp_path) not in (tmp_path / "run" / "run.json").read_text() + str(about)
+
+
+def test_a_training_starts_from_it_with_the_pyramid(config: TrainConfig, tmp_path: Path) -> None:
+    encoder = pretrain(config, tmp_path / "run", quiet=True)
+    still = {"epochs": 1, "ema_decay": 0, "learning_rate": 1e-12, "seed": 3}
+    fitted = config.model_copy(
+        update={
+            "training": config.training.model_copy(update=still),
+            "weights": config.weights.model_copy(update={"file": encoder}),
+        }
+    )
+    model = load_model(train(fitted, tmp_path / "fitted", quiet=True))
+    started: Any = model.card.trained_on["started_from"]
+    pretrained, found = load_file(encoder), model.module.state_dict()
+    assert started["tensors"] == len(pretrained)
+    assert started["share_of_encoder"] == 1
+    for name in ("decoder.p5.weight", "decoder.p2.skip_conv.weight"):
+        torch.testing.assert_close(found[name], pretrained[name])
+
+
+class StoppedError(Exception):
+    """Stands for whatever breaks a run off."""
+
+
+@pytest.mark.parametrize("place", ["in the first epoch", "in an epoch", "before it is saved"])
+def test_a_run_that_was_broken_off_and_resumed_equals_an_unbroken_one(
+    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    config = config.model_copy(
+        update={"training": config.training.model_copy(update={"epochs": 3})}
+    )
+    whole = pretrain(config, tmp_path / "whole", quiet=True)
+    step, keep = PretrainTask.training_step, KeepBestAndLast.on_train_epoch_end
+
+    def broken_step(self: PretrainTask, batch: Views, batch_idx: int) -> None:
+        if (self.current_epoch, batch_idx) == (0 if "first" in place else 1, 1):
+            raise StoppedError
+        step(self, batch, batch_idx)
+
+    def broken_keep(self: KeepBestAndLast, trainer: Trainer, task: LightningModule) -> None:
+        if self.progress.epochs == 1:
+            raise StoppedError
+        keep(self, trainer, task)
+
+    with monkeypatch.context() as patch:
+        if place == "before it is saved":
+            patch.setattr(KeepBestAndLast, "on_train_epoch_end", broken_keep)
+        else:
+            patch.setattr(PretrainTask, "training_step", broken_step)
+        with pytest.raises(StoppedError):
+            pretrain(config, tmp_path / "broken", quiet=True)
+    resumed = pretrain(config, tmp_path / "broken", resume=True, quiet=True)
+
+    assert resumed.read_bytes() == whole.read_bytes()
+    courses = [
+        [{k: v for k, v in row.items() if k not in CLOCK} for row in read_rows(tmp_path / run)]
+        for run in ("whole", "broken")
+    ]
+    assert courses[0] == courses[1]
+
+
+def test_a_finished_run_is_returned_and_another_one_is_refused(
+    config: TrainConfig, tmp_path: Path
+) -> None:
+    encoder = pretrain(config, tmp_path / "run", quiet=True)
+    before = encoder.stat().st_mtime_ns
+    assert pretrain(config, tmp_path / "run", resume=True).stat().st_mtime_ns == before
+    with pytest.raises(OutputExistsError):
+        pretrain(config, tmp_path / "run")
+    other = with_pretraining(config, mask_share=0.3)
+    with pytest.raises(ConfigError, match=r"pretraining\.mask_share was 0\.6, now 0\.3"):
+        pretrain(other, tmp_path / "run", resume=True)
+
+
+def test_running_statistics_are_those_of_whole_images(config: TrainConfig, tmp_path: Path) -> None:
+    """Fed whole images, the encoder's first normalisation answers with mean 0."""
+    encoder = load_file(pretrain(config, tmp_path / "run", quiet=True))
+    masked = torch.load(tmp_path / "run" / "checkpoints" / "best.ckpt", weights_only=True)
+    name = next(name for name in encoder if name.endswith("running_var"))
+    before = masked["state_dict"][f"network.pyramid.{name}"]
+    assert not torch.allclose(encoder[name], before, rtol=0.01)
+    weights = name.replace("running_var", "weight")
+    torch.testing.assert_close(encoder[weights], masked["state_dict"][f"network.pyramid.{weights}"])
+
+
+@pytest.mark.parametrize(
+    ("weights", "absent"),
+    [((1, 0), ("projector", "contrast")), ((0, 1), ("nothing", "reconstruction"))],
+)
+def test_a_term_of_weight_0_is_not_there(
+    config: TrainConfig, tmp_path: Path, weights: tuple[float, float], absent: tuple[str, str]
+) -> None:
+    config = with_pretraining(config, reconstruction=weights[0], contrast=weights[1])
+    pretrain(config, tmp_path / "run", quiet=True)
+    rows = read_rows(tmp_path / "run")
+    kept = torch.load(tmp_path / "run" / "checkpoints" / "best.ckpt", weights_only=True)
+    assert not any(absent[0] in name for name in kept["state_dict"])
+    assert absent[1] not in rows[0]
+    assert rows[0]["loss"] == pytest.approx(rows[0][{"contrast": "reconstruction"}.get(
+        absent[1], "contrast")])  # fmt: skip
+
+
+def test_chips_must_hold_masked_blocks(config: TrainConfig, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="chips of 64 px do not hold two masked blocks of 40 px"):
+        pretrain(with_pretraining(config, mask_px=40), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("decoder", ["fpn", "unet"])
+def test_every_level_learns(make_config: MakeConfig, decoder: str) -> None:
+    config = make_config(model={"decoder": decoder})
+    network = Pretrainer(build_segmenter(config.model, 2, 2), 2, contrast=False)
+    for head in network.heads:  # they start as the mean predictor, which lets nothing through
+        assert isinstance(head, nn.Conv2d)
+        nn.init.ones_(head.weight)
+    levels = network.rebuilt(network.pyramid(torch.randn(1, 2, 64, 64)))
+    assert [64 // level.shape[-1] for level in levels] == list(network.strides)
+    for level in levels:
+        network.zero_grad()
+        level.square().sum().backward(retain_graph=True)
+        first = next(network.pyramid.encoder.parameters())
+        assert first.grad is not None
+        assert first.grad.abs().sum() > 0
+
+
+def test_no_imagery_left_is_told(config: TrainConfig, scenes: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (scenes / "train" / "images" / f"{name}.tif").write_bytes(
+            (scenes / "val" / "images" / "c.tif").read_bytes()
+        )
+    with pytest.raises(InputError, match="no imagery is left to pretrain on: all 2 train scenes"):
+        pretrain(config, tmp_path / "run")
