@@ -185,6 +185,19 @@ class ModelConfig(Section):
     drop_path: Share = 0.0
     """Chance of the encoder's last block to be skipped while training; earlier ones less. Of
     encoders that have such paths: residual networks and transformers of timm."""
+    first_weights: Literal["he", "unit_pyramid"] = "he"
+    """Weights that nothing else gives. he: drawn as He et al. have it; each level of an fpn enters
+    the merge with unit variance behind its norm. unit_pyramid: the levels of an fpn are also weighed
+    on noise, so that each brings an equal share of the finest one's unit variance."""
+
+    @model_validator(mode="after")
+    def _only_a_pyramid_is_weighed(self) -> Self:
+        if self.first_weights == "unit_pyramid" and self.decoder != "fpn":
+            raise ValueError(
+                f"first_weights unit_pyramid weighs the levels of an fpn, but decoder is "
+                f"{self.decoder}: set it to he"
+            )
+        return self
 
 
 class ChipsConfig(Section):

@@ -15,6 +15,7 @@ from geohier.errors import ConfigError
 from geohier.models.backbone import encoder_name_in_smp
 from geohier.models.card import ClassLabel, ModelCard
 from geohier.models.directory import save_model, stores_half
+from geohier.models.first_weights import share_variance
 from geohier.models.receptive_field import measure_receptive_field
 from geohier.models.segmentation import at_image_resolution, build_segmenter, level_ladder
 from geohier.models.transfer import Transfer
@@ -34,7 +35,7 @@ from geohier.training.run_folder import (
     claim_folder,
     versions,
 )
-from geohier.training.seeding import FIELD, derived_seed, seed_first_weights
+from geohier.training.seeding import FIELD, FIRST_WEIGHTS, derived_seed, seed_first_weights
 from geohier.training.start import Start, find_start
 
 LOG = logging.getLogger(__name__)
@@ -130,7 +131,12 @@ def first_network(start: Start, data: TrainingData) -> tuple[nn.Module, Transfer
     config = start.config
     seed_first_weights(config.training.seed)
     network = build_segmenter(config.model, len(data.bands), len(config.data.classes))
-    return network, start.give(network, data.bands, [one.name for one in config.data.classes])
+    transfer = start.give(network, data.bands, [one.name for one in config.data.classes])
+    decoder_is_new = transfer is None or "decoder" in transfer.fresh
+    if config.model.first_weights == "unit_pyramid" and decoder_is_new:
+        noise = derived_seed(config.training.seed, FIRST_WEIGHTS, 1)
+        share_variance(network, len(data.bands), noise)
+    return network, transfer
 
 
 def fit(
