@@ -12,11 +12,11 @@ from geohier.data.labelled import Cut, LabelledPixels
 from geohier.data.labels import IGNORE_INDEX
 from geohier.errors import LabelError
 from geohier.geo.bands import canonical
+from geohier.geo.colours import rgb_bands, rgb_of, stretched
 from geohier.geo.gsd import pixel_size_m
 from geohier.geo.window import Window
-from geohier.studies.picture import draw_scale, rgb_of, save_figure
+from geohier.studies.picture import draw_scale, save_figure
 from geohier.studies.scene_survey import SceneSurvey
-from geohier.studies.thumbnail import rgb_bands, stretched
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from geohier.errors import ResourceError
+from geohier.geo.colours import rgb_of
 from geohier.geo.gsd import pixel_size_m
 from geohier.raster.files import shown
 from geohier.studies.class_raster import common_classes, open_classes
@@ -204,12 +205,6 @@ def round_length(longest: float) -> float:
     """
     power = float(10 ** np.floor(np.log10(longest)))
     return max(step * power for step in (1.0, 2.0, 5.0) if step * power <= longest * (1 + 1e-9))
-
-
-def rgb_of(color: str) -> tuple[float, float, float]:
-    """Return `#rrggbb` as shares from 0 to 1."""
-    red, green, blue = (int(color[at : at + 2], 16) / 255 for at in (1, 3, 5))
-    return red, green, blue
 
 
 def save_figure(figure: "Figure", target: Path) -> Path:

@@ -10,6 +10,7 @@ from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 
 from geohier.geo.bands import canonical
+from geohier.geo.colours import rgb_bands, stretched
 from geohier.geo.window import Window
 from geohier.raster.access import open_dataset, raster_io
 from geohier.raster.describe import band_table
@@ -83,18 +84,3 @@ def read_colors(path: Path, shape: Shape) -> NDArray[np.float64]:
 
 def _middles(full: int, small: int) -> NDArray[np.int64]:
     return ((np.arange(small) + 0.5) * full / small).astype(np.int64)
-
-
-def rgb_bands(names: list[str]) -> list[int]:
-    """Return the bands to show, of canonical names: by name, the first three, or the first."""
-    if {"red", "green", "blue"} <= set(names):
-        return [names.index(color) for color in ("red", "green", "blue")]
-    return [0, 1, 2] if len(names) >= 3 else [0]
-
-
-def stretched(band: NDArray[np.float64], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return a band between its 2nd and 98th percentile, as shares from 0 to 1."""
-    if not valid.any():
-        return np.zeros(band.shape)
-    low, high = np.percentile(band[valid], [2, 98])
-    return np.asarray(np.clip(np.nan_to_num(band - low) / max(high - low, 1e-9), 0, 1))
