@@ -20,6 +20,7 @@ TERMINATED = 143
 GOES_ON = {
     "predict": "; run the same command again to go on",
     "probe": "; run the same command again to go on",
+    "similar": "; run the same command again to go on",
     "embed": "; run the same command again to go on",
     "train": "; run it again with --resume to go on",
     "pretrain": "; run it again with --resume to go on",

@@ -22,6 +22,7 @@ from geohier.cli.plan import plan
 from geohier.cli.predict import predict
 from geohier.cli.pretrain import pretrain
 from geohier.cli.probe import probe
+from geohier.cli.similar import similar
 from geohier.cli.train import train
 from geohier.cli.tune import tune
 
@@ -68,6 +69,7 @@ for command in (
     evaluate,
     embed,
     probe,
+    similar,
     inspect,
     doctor,
 ):

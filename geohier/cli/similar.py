@@ -1,0 +1,204 @@
+"""`geohier similar`: where a raster looks as it does at given places."""
+
+import csv
+import io
+import json
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from geohier.cli.errors import reports_errors, say
+from geohier.cli.prediction_flags import parse_list
+from geohier.cli.progress import pixel_progress
+from geohier.errors import FINISHED_WITH_FAILURES, ConfigError, OutputExistsError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from geohier.studies.similar import SimilarPlace
+    from geohier.studies.similarity import SimilarityMap
+
+
+@reports_errors
+def similar(
+    raster: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FEATURES",
+            help="Raster of features, as `geohier embed` writes it, or any image.",
+            show_default=False,
+        ),
+    ],
+    at: Annotated[
+        list[str] | None,
+        typer.Option(metavar="X,Y", help="A place, in the raster's CRS; may be repeated."),
+    ] = None,
+    places: Annotated[
+        Path | None, typer.Option(help="Points and polygons in any CRS, in place of --at.")
+    ] = None,
+    lonlat: Annotated[
+        bool, typer.Option("--lonlat", help="What --at gives is longitude and latitude.")
+    ] = False,
+    radius_m: Annotated[
+        float, typer.Option(help="Radius of the disc that a point stands for, m; 0 is its pixel.")
+    ] = 0,
+    count: Annotated[int, typer.Option("--count", "-n", help="Places to list.")] = 10,
+    apart_m: Annotated[
+        float | None,
+        typer.Option(help="Smallest distance between places, m.", show_default="16 pixels"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="GeoTIFF of similarity to write, 0 to 1.")
+    ] = None,
+    listing: Annotated[
+        Path | None, typer.Option("--list", help="File for the list: .geojson or .csv.")
+    ] = None,
+    bands: Annotated[
+        str | None,
+        typer.Option(help="Bands that are features: 4,3,2 or names.", show_default="all but alpha"),
+    ] = None,
+    nodata: Annotated[
+        float | None, typer.Option(help="Nodata value, in place of what the file declares.")
+    ] = None,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Throw away the parts of an unfinished run.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace finished outputs of another run.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Neither progress nor notes on stderr.")
+    ] = False,
+) -> None:
+    """List the places of a raster that are most similar to given ones; map the similarity.
+
+    Similarity is the cosine of standardised features: 1 is alike, 0 has nothing in common. Places
+    around the given ones are left out of the list.
+
+    Examples:
+      geohier similar features.tif --at 9528331,3203542 --out similarity.tif
+      geohier similar features.tif --at 85.525,27.632 --lonlat --list places.geojson
+    """
+    from geohier.data.scene import open_scene
+    from geohier.studies.places import read_places
+    from geohier.studies.similar import places_at, query, similar_places
+    from geohier.studies.similarity import map_similarity
+
+    if (at is None) == (places is None):
+        raise ConfigError("say where to start: give either --at X,Y or --places FILE")
+    if places is not None and lonlat:
+        raise ConfigError("--lonlat is for --at: a file says itself what its CRS is")
+    if not 0 <= radius_m < float("inf"):
+        raise ConfigError(f"radius of {radius_m:g} m: give 0 (the pixel of a place) or more")
+    coordinates = [_coordinates(one) for one in at or ()]
+    if listing is not None:
+        _check_listing(listing, overwrite=overwrite)
+    written: SimilarityMap | None = None
+    with open_scene(raster, nodata=nodata) as source:
+        if places is None:
+            given = places_at(coordinates, source.geobox, lonlat=lonlat, radius_m=radius_m)
+        else:
+            given = read_places(places, source.geobox, radius_m=radius_m)
+        asked = query(source, given, bands=None if bands is None else parse_list(bands))
+        if not quiet:
+            for note in asked.notes:
+                say(note)
+        found = similar_places(asked, count, apart_m)
+        if out is not None:
+            shown = (lambda _: nullcontext()) if quiet else pixel_progress
+            with shown(source.name) as progress:
+                written = map_similarity(
+                    asked.similarity,
+                    out,
+                    labels=places,
+                    restart=restart,
+                    overwrite=overwrite,
+                    progress=progress,
+                )
+    if listing is not None:
+        _write_list(listing, found)
+    _report(found, written, as_json=as_json)
+    raise typer.Exit(FINISHED_WITH_FAILURES if written and written.run.failures else 0)
+
+
+def _coordinates(text: str) -> tuple[float, float]:
+    try:
+        x, y = (float(part) for part in parse_list(text))
+    except ValueError:
+        raise ConfigError(
+            f"--at {text!r} is no place: give X,Y, as in --at 500020,4999980"
+        ) from None
+    if not (abs(x) < float("inf") and abs(y) < float("inf")):
+        raise ConfigError(f"--at {text} is no place: give finite numbers")
+    return x, y
+
+
+def _check_listing(path: Path, *, overwrite: bool) -> None:
+    if path.suffix.lower() not in (".geojson", ".csv"):
+        raise ConfigError(f"--list {path}: give a file that ends in .geojson or .csv")
+    if path.exists() and not overwrite:
+        raise OutputExistsError(f"{path} is there already: choose --overwrite or another path")
+
+
+def _write_list(path: Path, found: "Sequence[SimilarPlace]") -> None:
+    from geohier.raster.durable import write_durably
+
+    text = _geojson(found) if path.suffix.lower() == ".geojson" else _csv(found)
+    write_durably(path, text.encode())
+
+
+def _geojson(found: "Sequence[SimilarPlace]") -> str:
+    features = [
+        {
+            "type": "Feature",
+            "geometry": {"type": "Point", "coordinates": [one.lon, one.lat]},
+            "properties": {
+                name: value for name, value in asdict(one).items() if name not in ("lon", "lat")
+            },
+        }
+        for one in found
+    ]
+    return json.dumps({"type": "FeatureCollection", "features": features}, indent=1) + "\n"
+
+
+def _csv(found: "Sequence[SimilarPlace]") -> str:
+    from geohier.studies.similar import SimilarPlace
+
+    text = io.StringIO()
+    rows = csv.DictWriter(text, SimilarPlace.__dataclass_fields__, lineterminator="\n")
+    rows.writeheader()
+    rows.writerows(map(asdict, found))
+    return text.getvalue()
+
+
+def _report(
+    found: "Sequence[SimilarPlace]", written: "SimilarityMap | None", *, as_json: bool
+) -> None:
+    if as_json:
+        typer.echo(json.dumps(_as_dict(found, written), indent=2))
+        return
+    from geohier.cli.data_tables import new_table, print_tables
+
+    table = new_table("Similar places", "rank", "similarity", "x", "y", "lon", "lat")
+    for one in found:
+        place = (f"{one.x:.10g}", f"{one.y:.10g}", f"{one.lon:.6f}", f"{one.lat:.6f}")
+        table.add_row(f"{one.rank}", f"{one.similarity:.4f}", *place)
+    print_tables(iter([table]))
+    if written is not None:
+        lost = len(written.run.failures)
+        blocks = f"; {lost} blocks could not be read and became nodata" if lost else ""
+        state = "up to date" if written.up_to_date else "written"
+        typer.echo(f"{written.run.target}: {state}{blocks}")
+
+
+def _as_dict(found: "Sequence[SimilarPlace]", written: "SimilarityMap | None") -> dict[str, object]:
+    rows: dict[str, object] = {"places": [asdict(one) for one in found]}
+    if written is not None:
+        rows["output"] = str(written.run.target)
+        rows["status"] = "up to date" if written.up_to_date else "written"
+        rows["failures"] = list(written.run.failures)
+    return rows
