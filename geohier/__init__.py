@@ -7,6 +7,7 @@ stands behind them takes seconds to load.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from geohier.inference.embed import embed_raster
     from geohier.inference.pipeline import predict_raster
     from geohier.models.card import ModelCard
     from geohier.models.directory import load_model
@@ -14,10 +15,18 @@ if TYPE_CHECKING:
 
     __version__: str
 
-__all__ = ["ModelCard", "__version__", "load_model", "open_result", "predict_raster"]
+__all__ = [
+    "ModelCard",
+    "__version__",
+    "embed_raster",
+    "load_model",
+    "open_result",
+    "predict_raster",
+]
 
 _HOMES = {
     "ModelCard": "geohier.models.card",
+    "embed_raster": "geohier.inference.embed",
     "load_model": "geohier.models.directory",
     "open_result": "geohier.raster.cube",
     "predict_raster": "geohier.inference.pipeline",

@@ -84,6 +84,7 @@ def test_the_public_names_are_those_of_the_documentation() -> None:
     assert geohier.__all__ == [
         "ModelCard",
         "__version__",
+        "embed_raster",
         "load_model",
         "open_result",
         "predict_raster",
