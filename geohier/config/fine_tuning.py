@@ -17,6 +17,10 @@ class FineTuningConfig(Section):
     thaw_every: NonNegativeInt = 0
     """Then one stage after the other is trained too, the coarsest first, a new one every so many
     epochs; 0: all at once."""
+    frozen_statistics: bool = False
+    """Whether batch normalisations, of the decoder too, keep the running statistics that they start
+    with and normalise by them: for batches too small to measure any, and for training.processes on
+    processors to change nothing. Without weights to start from, that is no normalisation at all."""
     encoder_rate: RateShare = 1.0
     """Learning rate of the encoder, as a share of training.learning_rate."""
     stage_decay: RateShare = 1.0

@@ -294,7 +294,14 @@ class TrainingConfig(Section):
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """auto: bfloat16 where the processor computes in it, else float32."""
     workers: NonNegativeInt = 1
-    """Processes that cut chips beside the training; results do not depend on it."""
+    """Processes that cut chips beside the training (beside each of several); results do not depend
+    on it."""
+    processes: PositiveInt = 1
+    """Processes that share each batch: on GPUs, one for each; else they share the processors. The
+    chips and the loss are those of one process. Batch normalisations go by the whole batch on
+    GPUs; on processors each process normalises by its share, and running statistics are the mean
+    of theirs (fine_tuning.frozen_statistics: true makes that equal too). cutmix mixes within a
+    share; dropout draws in each."""
     seed: NonNegativeInt = 0
     """Seed of all that is drawn: choose blocks, first weights, chips, augmentation."""
     choose_share: Annotated[float, Field(gt=0, lt=1)] = 0.15
@@ -345,6 +352,21 @@ class TrainConfig(Section):
             )
         if difficulty == "scale" and self.augment.scale[0] == self.augment.scale[1]:
             raise ValueError("curriculum.difficulty scale needs a range in augment.scale")
+        return self
+
+    @model_validator(mode="after")
+    def _processes_share_batches(self) -> Self:
+        size, processes = self.chips.batch_size, self.training.processes
+        if size % processes:
+            raise ValueError(
+                f"chips.batch_size {size} cannot be shared out to training.processes {processes}: "
+                "choose a multiple of it"
+            )
+        if self.augment.cutmix and size == processes > 1:
+            raise ValueError(
+                f"augment.cutmix has nothing to mix where training.processes {processes} have one "
+                "chip each: raise chips.batch_size, or set cutmix to 0"
+            )
         return self
 
     @model_validator(mode="after")

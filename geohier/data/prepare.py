@@ -192,9 +192,9 @@ def survey(
     return total
 
 
-def keep_in_memory(scenes: Iterable[LabelledPixels]) -> None:
-    """Keep as many scenes as a quarter of the free memory holds, small ones first."""
-    left = psutil.virtual_memory().available * MEMORY_SHARE
+def keep_in_memory(scenes: Iterable[LabelledPixels], share: float = MEMORY_SHARE) -> None:
+    """Keep as many scenes as a share of the free memory holds, small ones first."""
+    left = psutil.virtual_memory().available * share
     for one in sorted(scenes, key=lambda one: one.nbytes):
         left -= one.nbytes
         if left < 0:

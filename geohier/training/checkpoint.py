@@ -95,6 +95,13 @@ class KeepBestAndLast(Checkpoint):
         self.progress = self.progress.after_epoch(
             pl_module.choose_score(), self.config, stop=trainer.should_stop
         )
+        if trainer.is_global_zero:
+            self._save(trainer)
+        else:  # this process writes nothing, but the first one waits for it
+            trainer.save_checkpoint(self.folder / LAST, weights_only=False)
+        trainer.should_stop = self.progress.finished
+
+    def _save(self, trainer: Trainer) -> None:
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         with draft_of(self.folder / LAST) as draft:
@@ -102,7 +109,6 @@ class KeepBestAndLast(Checkpoint):
             if self.progress.best_epoch == self.progress.epochs:
                 _keep_weights(draft, self.folder / BEST)
         sync(self.folder)
-        trainer.should_stop = self.progress.finished
 
     def state_dict(self) -> dict[str, Any]:
         return asdict(self.progress)

@@ -1,16 +1,17 @@
 """The job: from a config to a model directory."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from lightning.pytorch import Callback
-from torch import nn
+from torch import Tensor, nn
 
 from geohier.config.load import config_hash
 from geohier.config.schema import TrainConfig
 from geohier.data.chips import choose_chips, fit_chips
-from geohier.data.prepare import TrainingData, prepare
+from geohier.data.prepare import MEMORY_SHARE, TrainingData, keep_in_memory, prepare
 from geohier.errors import ConfigError
 from geohier.models.backbone import encoder_name_in_smp
 from geohier.models.card import ClassLabel, ModelCard
@@ -26,7 +27,9 @@ from geohier.training.checkpoint import KeepBestAndLast, best_weights, read_prog
 from geohier.training.curve import draw_curve
 from geohier.training.log import EpochLog, Row, read_rows
 from geohier.training.loop import run_epochs
+from geohier.training.processes import run_in_processes
 from geohier.training.progress import ShowProgress, say_notes
+from geohier.training.ranks import check_devices, current_rank
 from geohier.training.run_folder import (
     CHECKPOINTS,
     CURVE,
@@ -60,6 +63,9 @@ def train(
     scenes; val is never looked at. On a CPU, a run that was killed and resumed gives the same
     model, bit for bit, as one that was not.
 
+    With several `training.processes`, Python starts them anew: a script that calls this must do so
+    below `if __name__ == "__main__":`, as for everything that does.
+
     Args:
         config: data, network, course.
         out: folder of the run.
@@ -72,11 +78,18 @@ def train(
     Raises:
         OutputExistsError: `out` holds something, and it is not to be resumed.
         ConfigError, InputError: config or scenes cannot be used; the run is finished, but its
-            model is not stored as `half` asks.
+            model is not stored as `half` asks; watchers, but several processes to watch.
         ModelError: the loss stops being finite, or no chip has labels; the weights to start from
             cannot be used.
         OutputLockedError: another process trains in `out`.
+        ResourceError: there are fewer GPUs than processes; one of them was killed.
     """
+    if watchers and config.training.processes > 1:
+        raise ConfigError(
+            f"training.processes is {config.training.processes}, but what watches this training "
+            "sees one process alone: set it to 1"
+        )
+    check_devices(config)
     with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
     lock = OutputLock(out)
@@ -149,16 +162,54 @@ def fit(
     watchers: Sequence[Callback] = (),
 ) -> nn.Module:
     """Return the network with its weights of the best epoch, after whatever epochs are left."""
-    progress = read_progress(out / CHECKPOINTS)
-    if not progress.finished:
-        log = EpochLog(out, progress.epochs)
-        keep = KeepBestAndLast(out / CHECKPOINTS, config.training, progress)
-        shown = [] if quiet else [ShowProgress(log, config.training.epochs)]
-        chips = fit_chips(data, config), choose_chips(data, config)
-        watching = [log, *shown, *watchers]
-        run_epochs(network, config, loss_of(config, data), *chips, keep, watching)
+    if not read_progress(out / CHECKPOINTS).finished:
+        loss, processes = loss_of(config, data), config.training.processes
+        if processes == 1:
+            _fit_on(network, config, data, loss, out, quiet=quiet, watchers=watchers)
+        else:
+            first = {name: value.cpu() for name, value in network.state_dict().items()}
+            work = partial(_fit_on_together, first, config, data, loss, out, quiet=quiet)
+            run_in_processes(processes, work)
     network.load_state_dict(best_weights(out / CHECKPOINTS))
     return network.cpu().eval()
+
+
+def _fit_on(
+    network: nn.Module,
+    config: TrainConfig,
+    data: TrainingData,
+    loss: SegmentationLoss,
+    out: Path,
+    *,
+    quiet: bool,
+    watchers: Sequence[Callback] = (),
+) -> None:
+    """Fit for whatever epochs are left; of several processes, the first one writes and shows."""
+    progress = read_progress(out / CHECKPOINTS)
+    keep = KeepBestAndLast(out / CHECKPOINTS, config.training, progress)
+    watching: list[Callback] = []
+    if current_rank().is_first:
+        log = EpochLog(out, progress.epochs)
+        shown = [] if quiet else [ShowProgress(log, config.training.epochs)]
+        watching = [log, *shown, *watchers]
+    chips = fit_chips(data, config), choose_chips(data, config)
+    run_epochs(network, config, loss, *chips, keep, watching)
+
+
+def _fit_on_together(
+    first: Mapping[str, Tensor],
+    config: TrainConfig,
+    data: TrainingData,
+    loss: SegmentationLoss,
+    out: Path,
+    *,
+    quiet: bool,
+) -> None:
+    """Fit in one of several processes: with a network, and scenes in memory, of its own."""
+    network = build_segmenter(config.model, len(data.bands), len(config.data.classes))
+    network.load_state_dict(first)
+    keep_in_memory(data.train, MEMORY_SHARE / current_rank().of)
+    _fit_on(network, config, data, loss, out, quiet=quiet)
 
 
 def loss_of(config: TrainConfig, data: TrainingData) -> SegmentationLoss:

@@ -1,7 +1,7 @@
 """Batches of chips, cut by worker processes while the network computes."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -9,32 +9,69 @@ from torch.utils.data import DataLoader
 
 from geohier.config.schema import TrainConfig
 from geohier.data.chips import Chip, ChipDataset
-from geohier.errors import GeohierError, RasterReadError, ResourceError
+from geohier.errors import ConfigError, GeohierError, RasterReadError, ResourceError
 from geohier.raster.access import BlockReadError
+from geohier.training.ranks import Rank
 
 WORKER_SAID = re.compile(r"Caught (\w+) in DataLoader worker.*^[\w.]*\1: (.*)\Z", re.M | re.S)
 """Class and message of what a worker raised, at the end of its traceback."""
 
 
-def batches(chips: ChipDataset, config: TrainConfig, *, fit: bool) -> DataLoader[Chip]:
+def batches(
+    chips: ChipDataset, config: TrainConfig, *, fit: bool, rank: Rank | None = None
+) -> DataLoader[Chip]:
     """Return the loader of a run: which chips share a batch depends on nothing but the epoch.
 
     Args:
         chips: the samples, in the order in which they are seen.
         config: batch size and workers.
         fit: leave out a last, smaller batch, where there are others.
+        rank: the process, of those that share each batch; None if it is alone.
+
+    Raises:
+        ConfigError: there are too few chips for all processes to have some.
     """
+    rank, size = rank or Rank(), config.chips.batch_size
+    _check_enough(len(chips), size if fit else 1, rank)
     workers = config.training.workers
     return DataLoader(
         chips,
-        batch_size=config.chips.batch_size,
-        drop_last=fit and len(chips) >= config.chips.batch_size,
+        batch_sampler=shares(len(chips), size, rank, whole=fit and len(chips) >= size),
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),
         # else the loader takes its seed from the stream of numbers that dropout draws from
         generator=torch.Generator().manual_seed(config.training.seed),
     )
+
+
+def shares(length: int, batch_size: int, rank: Rank, *, whole: bool) -> Sequence[list[int]]:
+    """Return which chips of each batch are a process's own; batches without any are left out.
+
+    Args:
+        length: chips of an epoch.
+        batch_size: chips of a batch, all processes together.
+        rank: the process.
+        whole: leave out a last, smaller batch.
+
+    Example:
+        >>> shares(10, 4, Rank(1, 2), whole=False)
+        [[1, 3], [5, 7], [9]]
+    """
+    stop = length - length % batch_size if whole else length
+    parts = (
+        list(range(start + rank.number, min(start + batch_size, stop), rank.of))
+        for start in range(0, stop, batch_size)
+    )
+    return [part for part in parts if part]
+
+
+def _check_enough(length: int, batch_size: int, rank: Rank) -> None:
+    if rank.of > 1 and length < max(batch_size, rank.of):
+        raise ConfigError(
+            f"{length} chips cannot be shared out to {rank.of} processes in batches of "
+            f"{max(batch_size, rank.of)}: lower training.processes, or chips.batch_size"
+        )
 
 
 @contextmanager

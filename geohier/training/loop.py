@@ -1,5 +1,6 @@
 """Lightning's trainer, set up for one run and kept quiet."""
 
+import inspect
 import logging
 import os
 import signal
@@ -7,11 +8,15 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.utilities.warnings import PossibleUserWarning
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from geohier.config.schema import TrainConfig
 from geohier.data.chips import ChipDataset
@@ -24,8 +29,9 @@ from geohier.training.ema import AveragedWeights
 from geohier.training.hard_chips import RememberHardChips
 from geohier.training.loader import batches, plain_worker_errors
 from geohier.training.pace import Pace
+from geohier.training.ranks import Rank, current_rank, synchronised
 from geohier.training.task import SegmentationTask
-from geohier.training.thawing import Thaw
+from geohier.training.thawing import FixedStatistics, Thaw
 
 
 def run_epochs(
@@ -39,6 +45,8 @@ def run_epochs(
 ) -> None:
     """Train until the run is finished, going on after the epochs that `keep` knows of.
 
+    Processes that have met share the work: each calls this.
+
     Args:
         network: changed in place; its best weights are in the checkpoints.
         config: course of the run.
@@ -49,7 +57,10 @@ def run_epochs(
         watchers: called before `keep`.
     """
     fit.set_epoch(keep.progress.epochs)  # the loader starts before the first epoch's hooks
-    chips = batches(fit, config, fit=True)
+    rank = current_rank()
+    chips = batches(fit, config, fit=True, rank=rank)
+    if rank.of > 1 and choose_device().type == "cuda":
+        network = synchronised(network)
     network.to(memory_format=torch.channels_last)
     task = SegmentationTask(network, config, loss, len(chips))
     decay = config.training.ema_decay
@@ -57,12 +68,13 @@ def run_epochs(
     memory = _memory(fit, config.training.seed)
     gently = config.fine_tuning
     thawing = [Thaw(network, gently)] if gently.frozen_epochs != 0 else []
-    callbacks = [_NextEpoch(fit), *thawing, *averaging, *watchers, *memory, keep]
+    fixed = [FixedStatistics(network)] if gently.frozen_statistics else []
+    callbacks = [_NextEpoch(fit), *thawing, *fixed, *averaging, *watchers, *memory, keep]
     with quiet_lightning(), interruptible(callbacks), plain_worker_errors():
-        _trainer(config, callbacks).fit(
+        _trainer(config, callbacks, rank).fit(
             task,
             chips,
-            batches(choose, config, fit=False),
+            batches(choose, config, fit=False, rank=rank),
             ckpt_path=os.fspath(keep.folder / LAST) if keep.progress.epochs else None,
             weights_only=True,
         )
@@ -98,12 +110,13 @@ class _Stop(Callback):
         self.exception = exception
 
 
-def _trainer(config: TrainConfig, callbacks: list[Callback]) -> Trainer:
+def _trainer(config: TrainConfig, callbacks: list[Callback], rank: Rank) -> Trainer:
     device = choose_device()
     precision = choose_precision(config.training.precision, device)
     return Trainer(
         accelerator=device.type,
-        devices=1,
+        devices=rank.of,
+        strategy="auto" if rank.of == 1 else _shared(),
         precision="bf16-mixed" if precision == "bf16" else "32-true",
         max_epochs=config.training.epochs,
         callbacks=callbacks,
@@ -113,6 +126,18 @@ def _trainer(config: TrainConfig, callbacks: list[Callback]) -> Trainer:
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
     )
+
+
+def _shared() -> DDPStrategy:
+    """Return how processes share a training: gradients are averaged, running statistics are not.
+
+    Stages may freeze and thaw on the way, so which weights have a gradient is found out each time;
+    the statistics are the task's, which judges different numbers of batches in each process.
+    """
+    known = inspect.signature(DistributedDataParallel).parameters
+    copying = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+    more: dict[str, Any] = {copying: False, "find_unused_parameters": True}
+    return DDPStrategy(cluster_environment=LightningEnvironment(), **more)
 
 
 @contextmanager

@@ -11,14 +11,15 @@ FIRST_WEIGHTS, EPOCHS, FIELD, TRIALS = range(4)
 """Streams of a run's seed that do not share a number."""
 
 
-def derived_seed(seed: int, stream: int, index: int = 0) -> int:
-    """Return a seed for one purpose of a run.
+def derived_seed(seed: int, stream: int, index: int = 0, rank: int = 0) -> int:
+    """Return a seed for one purpose of a run, in one of its processes.
 
     Example:
         >>> derived_seed(0, EPOCHS, 1) == derived_seed(0, EPOCHS, 2)
         False
     """
-    return int(np.random.SeedSequence([seed, stream, index]).generate_state(1)[0])
+    own = [rank] if rank else []
+    return int(np.random.SeedSequence([seed, stream, index, *own]).generate_state(1)[0])
 
 
 def seed_first_weights(seed: int) -> None:
@@ -26,6 +27,6 @@ def seed_first_weights(seed: int) -> None:
     torch.manual_seed(derived_seed(seed, FIRST_WEIGHTS))
 
 
-def seed_epoch(seed: int, epoch: int) -> None:
-    """Make what is drawn next (dropout, dropped paths) that of an epoch."""
-    torch.manual_seed(derived_seed(seed, EPOCHS, epoch))
+def seed_epoch(seed: int, epoch: int, rank: int = 0) -> None:
+    """Make what is drawn next (dropout, dropped paths) that of an epoch, in one process."""
+    torch.manual_seed(derived_seed(seed, EPOCHS, epoch, rank))

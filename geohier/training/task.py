@@ -17,6 +17,7 @@ from geohier.data.labels import IGNORE_INDEX
 from geohier.errors import ModelError
 from geohier.evaluation.segmentation import class_scores, macro
 from geohier.objectives.segmentation import SegmentationLoss, losses_of_chips, weigh
+from geohier.training.ranks import current_rank, share_changes, summed, whole_batch
 from geohier.training.schedule import optimizer, schedule
 from geohier.training.seeding import seed_epoch
 from geohier.training.thawing import rates
@@ -30,6 +31,7 @@ class SegmentationTask(LightningModule):
 
     Batches without a labelled pixel, and steps whose loss or gradient is not finite, change
     nothing: neither weights, nor their average, nor the schedule. They are counted in `epoch`.
+    Where several processes share the batches, all that is counted here is of the whole batch.
 
     Args:
         network: gives `(B, K, H, W)` logits.
@@ -75,14 +77,15 @@ class SegmentationTask(LightningModule):
         return [adamw], [steps]
 
     def on_train_epoch_start(self) -> None:
-        seed_epoch(self.config.training.seed, self.current_epoch)
+        seed_epoch(self.config.training.seed, self.current_epoch, current_rank().number)
         counted = ("loss", *self.terms, "steps", "pixels", "unlabelled", "broken")
         self.epoch = dict.fromkeys(counted, 0.0)
         self.seen.zero_()
         self._broken_in_a_row = 0
 
     def training_step(self, batch: Chip, batch_idx: int) -> None:
-        image, labels = self._mixed(batch)
+        image, own_labels = self._mixed(batch)
+        labels = whole_batch(own_labels)
         self.epoch["pixels"] += labels.numel()
         self.chip_losses = torch.full((len(labels),), torch.nan)
         known = labels[labels != IGNORE_INDEX]
@@ -91,12 +94,13 @@ class SegmentationTask(LightningModule):
             return
         self.seen += known.bincount(minlength=len(self.seen)).cpu()
         statistics = [buffer.clone() for buffer in self.network.buffers()]
-        logits = self._logits(image)
+        logits = whole_batch(self._logits(image))
         if self._goes_by_losses:
             self.chip_losses = losses_of_chips(logits.detach(), labels).cpu()
         terms = self.loss.terms(logits, labels)
         loss = weigh(terms, self.loss.weights)
         if self._learn(loss):
+            share_changes(self.network.buffers(), statistics)
             self.epoch["steps"] += 1
             for name, term in {"loss": loss, **terms}.items():
                 self.epoch[name] += float(term.detach())
@@ -125,9 +129,9 @@ class SegmentationTask(LightningModule):
         assert isinstance(adamw, LightningOptimizer)
         assert isinstance(rate, LRScheduler)
         adamw.zero_grad()
-        self.manual_backward(loss)
+        self.manual_backward(loss * current_rank().of)  # what processes bring is averaged
         gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
-        if bool((loss.detach() + get_total_norm(gradients)).isfinite()):
+        if bool(summed(loss.detach() + get_total_norm(gradients)).isfinite()):
             adamw.step()
             rate.step()
             self._broken_in_a_row = 0
@@ -164,6 +168,9 @@ class SegmentationTask(LightningModule):
         classes = len(self.confusion)
         cells = labels[known] * classes + found[known]
         self.confusion += cells.bincount(minlength=classes**2).cpu().view(classes, classes)
+
+    def on_validation_epoch_end(self) -> None:
+        self.confusion = summed(self.confusion.to(self.device)).cpu()
 
     def learning_rate(self) -> float:
         """Return the learning rate of the next step."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from geohier.config.fine_tuning import FineTuningConfig
 from geohier.models.stages import Stage, encoder_stages
@@ -25,6 +26,21 @@ class Thaw(Callback):
         frozen = frozen_stages(len(self.stages), trainer.current_epoch, self.config)
         for at, stage in enumerate(self.stages):
             stage.freeze(frozen=at < frozen)
+
+
+class FixedStatistics(Callback):
+    """Lets batch normalisations go by the running statistics that they have, and leave them alone.
+
+    Args:
+        network: whatever holds them.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self.norms = [one for one in network.modules() if isinstance(one, _BatchNorm)]
+
+    def on_train_epoch_start(self, *_: object) -> None:
+        for norm in self.norms:
+            norm.training = False
 
 
 def frozen_stages(stages: int, epoch: int, config: FineTuningConfig) -> int:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from torch.utils.data import DataLoader
 
 from geohier.config.schema import TrainConfig
@@ -14,6 +15,7 @@ from geohier.data.chips import Chip, ChipDataset, choose_chips, fit_chips
 from geohier.data.labelled import inside
 from geohier.data.labels import IGNORE_INDEX
 from geohier.data.prepare import TrainingData, prepare
+from geohier.data.sampling import RandomPlaces, sample_rng
 from geohier.geo.window import Window
 
 AddScene = Callable[..., None]
@@ -349,3 +351,41 @@ def test_tone_jitter_changes_bands_alike_and_leaves_the_mask(
         assert abs(shift) <= 0.3
         changes.append((slope, shift))
     assert len(set(changes)) == 8
+
+
+def resized(values: np.ndarray, side: int) -> np.ndarray:
+    """Resize as Pillow does: bilinearly, over all pixels that fall into one where it shrinks."""
+    whole = Image.fromarray(np.asarray(values, np.float32))
+    return np.asarray(whole.resize((side, side), Image.Resampling.BILINEAR))
+
+
+def test_a_scaled_chip_is_its_window_resampled_in_image_labels_and_validity_alike(
+    add_scene: AddScene, make_config: MakeConfig, rng: np.random.Generator
+) -> None:
+    image, mask = random_scene(rng, 128)
+    image[:, 20:70, 30:75] = 0
+    add_scene("holed", image, mask, nodata=0)
+    scale = {**PLAIN, "scale": [0.5, 2.0]}
+    config = make_config(augment=scale, chips={"size_px": 32, "per_epoch": 12})
+    chips = fit_chips(prepare(config), config)
+    assert isinstance(chips.places, RandomPlaces)
+    zooms = []
+    for at in range(len(chips)):
+        place = chips.places.draw(sample_rng(config.training.seed, 0, at))
+        rows, cols = place.window.slices
+        fitted = inside(place.window, place.labelled)
+        seen = fitted & (image[0, rows, cols] > 0)
+        share = resized(seen, 32)
+        own = (np.arange(32) + 0.5) * place.window.height / 32
+        nearest = np.ix_(own.astype(int), own.astype(int))
+        labelled = (share >= 0.5) & seen[nearest]
+        expected = np.where(labelled, mask[rows, cols][nearest], IGNORE_INDEX)
+        sure = abs(share - 0.5) > 1e-3
+        np.testing.assert_array_equal(chips[at]["mask"].numpy()[sure], expected[sure])
+        shown = in_file_units(chips, chips[at]).numpy()[:, sure & (share > 0.5)]
+        means = [resized(one * seen, 32) / share.clip(1e-6) for one in image[:, rows, cols]]
+        np.testing.assert_allclose(shown, np.stack(means)[:, sure & (share > 0.5)], atol=1)
+        assert not chips[at]["image"].numpy()[:, sure & (share < 0.5)].any()
+        zooms.append(32 / place.window.height)
+    assert min(zooms) < 0.7
+    assert max(zooms) > 1.4

@@ -111,6 +111,19 @@ def test_a_fine_tuning_that_was_broken_off_goes_on_as_it_was(
     assert (resumed / SUMS).read_text() == (whole / SUMS).read_text()
 
 
+def test_frozen_statistics_are_left_alone_while_all_weights_learn(
+    make_config: MakeConfig, tmp_path: Path
+) -> None:
+    config = make_config(training={"epochs": 1}, fine_tuning={"frozen_statistics": True})
+    module = load_model(train(config, tmp_path / "run", quiet=True)).module
+    norms = [one for one in module.modules() if isinstance(one, nn.BatchNorm2d)]
+    assert len(norms) > 5
+    for norm in norms:
+        assert not norm.running_mean.any()
+        assert bool((norm.running_var == 1).all())
+    assert any(bool(norm.bias.any()) for norm in norms)
+
+
 @pytest.mark.parametrize("frozen", [0, None])
 def test_thawing_what_is_not_frozen_for_a_while_is_refused(frozen: int | None) -> None:
     with pytest.raises(ValueError, match="thaw_every is set, but frozen_epochs"):
