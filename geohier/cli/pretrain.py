@@ -56,7 +56,7 @@ def pretrain(
     from geohier.training.pretrain import pretrain as run
     from geohier.training.run_folder import shortened
 
-    settings = load_config(config, overrides or ())
+    settings = load_config(config, overrides or (), needs_classes=False)
     folder = out or Path("runs") / (config.stem + "-pretrain" + ("-fast" if fast_dev_run else ""))
     if fast_dev_run:
         settings = shortened(settings)

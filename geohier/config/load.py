@@ -24,6 +24,9 @@ from geohier.errors import ConfigError
 DATA_ROOT = "${data_root}"
 """The one interpolation, allowed in data.root only."""
 
+STAND_INS = {"ground": 0, "object": 1}
+"""Classes of a config that names none, where no labels are read."""
+
 _ATOMS = ("data.classes",)
 """Mappings that replace their parent's instead of being laid over it."""
 
@@ -45,6 +48,7 @@ def load_config(
     *,
     last: Mapping[str, object] | None = None,
     last_from: str = "",
+    needs_classes: bool = True,
 ) -> TrainConfig:
     """Read a config, its parents and `key=value` overrides, and check all of it.
 
@@ -55,11 +59,14 @@ def load_config(
         overrides: what is laid over it.
         last: values of dotted keys that are laid over all of that.
         last_from: who states these values, for messages.
+        needs_classes: whether data.classes must be stated; where no labels are read, two stand in.
 
     Raises:
         ConfigError: anything about it is wrong; the message names the file and the dotted key.
     """
     layers = _Layers()
+    if not needs_classes:
+        layers.lay({"data": {"classes": dict(STAND_INS)}}, str(path))
     for file, values in _family(path):
         layers.lay(values, str(file))
     data_root = os.environ.get("GEOHIER_DATA")
@@ -124,7 +131,11 @@ def deciding_values(config: TrainConfig) -> dict[str, object]:
     Where its data and first weights lie and how many processes cut chips do not, nor how a network
     is pretrained: a run notes the hash of the weights that it starts from.
     """
-    left_out = {"data": {"root"}, "training": {"workers"}, "weights": {"file", "name"}}
+    left_out = {
+        "data": {"root"},
+        "training": {"workers", "examples", "loggers"},
+        "weights": {"file", "name"},
+    }
     values = config.model_dump(mode="json", exclude=left_out)
     _forget_places(values["data"])
     del values["pretraining"]

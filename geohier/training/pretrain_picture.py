@@ -35,11 +35,11 @@ def draw_examples(task: PretrainTask, chips: ViewDataset, path: Path) -> None:
     figure = Figure(figsize=(1.9 * len(rows[0]), 2.0 * len(rows)), layout="constrained")
     axes = figure.subplots(len(rows), len(rows[0]), squeeze=False)
     for row, panels in zip(axes, rows, strict=True):
-        for ax, (title, panel) in zip(row, panels, strict=True):
+        for ax, (_, panel) in zip(row, panels, strict=True):
             ax.imshow(panel, interpolation="nearest")
             ax.set_axis_off()
-            if row is axes[0]:
-                ax.set_title(title, fontsize=9)
+    for ax, (title, _) in zip(axes[0], rows[0], strict=True):
+        ax.set_title(title, fontsize=9)
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=110, metadata={"Software": None})
     write_durably(path, image.getvalue())
