@@ -42,6 +42,13 @@ def find_pairs(folder: Path) -> tuple[tuple[Path, Path], ...]:
     return pairs
 
 
+def find_images(folder: Path) -> list[Path]:
+    """Return the images of a folder, in images/ or directly in it; they need no labels."""
+    images = _subfolder(folder, IMAGE_FOLDERS)
+    found = _files(images or folder, RASTER_SUFFIXES)
+    return [path for path in found if without_ending(path, LABEL_ENDINGS) == path.stem]
+
+
 def _images_and_masks(folder: Path) -> tuple[list[Path], list[Path]]:
     images, masks = _subfolder(folder, IMAGE_FOLDERS), _subfolder(folder, MASK_FOLDERS)
     if images and masks:

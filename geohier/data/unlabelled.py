@@ -8,20 +8,22 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from geohier.config.classes import ClassConfig
-from geohier.config.schema import DataConfig, LabelsConfig, TrainConfig
-from geohier.data.catalog import Catalog, LabelledScene, read_catalog
+from geohier.config.schema import DataConfig, ImageMaskPair, LabelsConfig, TrainConfig
+from geohier.data.catalog import SPLIT_FILE, Catalog, LabelledScene, read_catalog
 from geohier.data.footprints import on_same_ground
 from geohier.data.label_rules import LabelRules
 from geohier.data.label_source import LabelSource
 from geohier.data.labelled import LabelledPixels
 from geohier.data.labels import LabelTable
 from geohier.data.normalise import file_hash, measure_bands, own_statistics
+from geohier.data.pairs import find_images
 from geohier.data.prepare import check_units, keep_in_memory, scene_step
 from geohier.data.sampling import Field, RandomPlaces
 from geohier.data.scene_bands import choose_bands, find_bands
@@ -129,9 +131,28 @@ def prepare_unlabelled(config: TrainConfig) -> PretrainingData:
 
 
 def image_catalog(config: DataConfig) -> Catalog:
-    """Return the scenes of a config, whose labels need not be there: images stand for them."""
+    """Return the scenes of a config, whose labels need not be there: images stand for them.
+
+    A folder of images is enough, or one with train/ and val/ in which they lie.
+    """
+    listed = config.train or config.catalog or config.torchgeo
+    if not listed and config.root.is_dir() and not (config.root / SPLIT_FILE).is_file():
+        pairs = {split: _as_pairs(folder) for split, folder in _folders(config.root).items()}
+        config = config.model_copy(update=pairs)
     labels = LabelsConfig(column=config.image_columns[0])
     return read_catalog(config.model_copy(update={"labels": labels}))
+
+
+def _folders(root: Path) -> dict[str, Path]:
+    """Return where the images of each split lie."""
+    if not (root / "train").is_dir():
+        return {"train": root}
+    return {split: root / split for split in ("train", "val") if (root / split).is_dir()}
+
+
+def _as_pairs(folder: Path) -> tuple[ImageMaskPair, ...]:
+    images = (path.absolute() for path in find_images(folder))
+    return tuple(ImageMaskPair(image=path, mask=path) for path in images)
 
 
 def without_ground_of(

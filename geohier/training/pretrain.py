@@ -90,13 +90,16 @@ def pretrain(config: TrainConfig, out: Path, *, resume: bool = False, quiet: boo
 
 
 def first_pretrainer(start: Start, data: PretrainingData) -> tuple[Pretrainer, list[str]]:
-    """Return the network with its first weights, and a note on where they come from."""
+    """Return the network with its first weights, and notes for users."""
     config, bands = start.config, len(data.bands)
     seed_first_weights(config.training.seed)
     segmenter = build_segmenter(config.model, bands, len(config.data.classes))
     transfer = start.give(segmenter, data.bands, [one.name for one in config.data.classes])
     network = Pretrainer(segmenter, bands, contrast=config.pretraining.contrast > 0)
-    return network, [] if transfer is None else [str(transfer)]
+    notes = [] if transfer is None else [str(transfer)]
+    if config.training.processes > 1:
+        notes.append("pretraining runs in one process, whatever training.processes says")
+    return network, notes
 
 
 def learn(

@@ -72,7 +72,7 @@ def save_encoder(
             "mean": [band.mean for band in data.bands] if measured else None,
             "std": [band.std for band in data.bands] if measured else None,
         },
-        "encoder": config.model.encoder,
+        "encoder_name": config.model.encoder,
         "config_sha256": values_hash(pretraining_values(config)),
         "data_sha256": _hash_of(data),
         "seed": config.training.seed,

@@ -78,6 +78,19 @@ def test_scenes_need_no_labels_at_all(write_image: WriteImage, config: TrainConf
     assert set(data.hashes) == {"train/a", "train/b"}
 
 
+@pytest.mark.parametrize("folder", ["", "images", "train", "train/images"])
+def test_a_folder_of_images_is_enough(
+    write_image: WriteImage, config: TrainConfig, tmp_path: Path, folder: str
+) -> None:
+    write_image("a")
+    write_image("b", east=1000)
+    (tmp_path / "split.csv").unlink()
+    (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.tif").rename(tmp_path / folder / f"{name}.tif")
+    assert names(config) == {"a", "b"}
+
+
 def test_neither_val_nor_anything_on_its_ground_is_learnt_from(
     write_image: WriteImage, config: TrainConfig
 ) -> None:
