@@ -12,6 +12,7 @@ import gpu
 import memory
 import pipeline
 import scores
+import throughput
 import tiling
 from share_plot import draw_shares
 
@@ -22,6 +23,7 @@ BENCHES: Mapping[str, ModuleType] = {
     "memory": memory,
     "end_to_end": end_to_end,
     "tiling": tiling,
+    "throughput": throughput,
     "command_line": command_line,
     "gpu": gpu,
 }
@@ -32,6 +34,7 @@ TITLES = {
     "bench-memory": "Memory",
     "bench-end_to_end": "End to end",
     "bench-tiling": "Tiled against untiled",
+    "bench-throughput": "Training throughput",
     "bench-command_line": "Commands",
     "bench-gpu": "On a GPU",
 }
