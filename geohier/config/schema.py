@@ -187,8 +187,8 @@ class ModelConfig(Section):
     encoders that have such paths: residual networks and transformers of timm."""
     first_weights: Literal["he", "unit_pyramid"] = "he"
     """Weights that nothing else gives. he: drawn as He et al. have it; each level of an fpn enters
-    the merge with unit variance behind its norm. unit_pyramid: the levels of an fpn are also weighed
-    on noise, so that each brings an equal share of the finest one's unit variance."""
+    the merge with unit variance behind its norm. unit_pyramid: the levels of an fpn are also
+    weighed on noise, so that each brings an equal share of the finest one's unit variance."""
 
     @model_validator(mode="after")
     def _only_a_pyramid_is_weighed(self) -> Self:
@@ -304,6 +304,12 @@ class TrainingConfig(Section):
     share; dropout draws in each."""
     seed: NonNegativeInt = 0
     """Seed of all that is drawn: choose blocks, first weights, chips, augmentation."""
+    examples: Annotated[int, Field(ge=0, le=16)] = 4
+    """Chips of the choose blocks that are drawn with labels and prediction after epochs 1, 2, 4, 8,
+    ... and after each best one, in the run's folder examples; 0: none. They change nothing."""
+    loggers: tuple[Literal["tensorboard", "mlflow"], ...] = ()
+    """Where the row of each epoch goes besides the metrics files: tensorboard, mlflow, or both;
+    they must be installed. MLflow's runs lie in the run's folder, or at $MLFLOW_TRACKING_URI."""
     choose_share: Annotated[float, Field(gt=0, lt=1)] = 0.15
     """Share of the train blocks that make choices (early stop, best checkpoint)."""
     label_share: Annotated[float, Field(gt=0, le=1)] = 1.0

@@ -13,6 +13,7 @@ from geohier.config.schema import TrainConfig
 from geohier.data.chips import choose_chips, fit_chips
 from geohier.data.prepare import MEMORY_SHARE, TrainingData, keep_in_memory, prepare
 from geohier.errors import ConfigError
+from geohier.geo.bands import canonical
 from geohier.models.backbone import encoder_name_in_smp
 from geohier.models.card import ClassLabel, ModelCard
 from geohier.models.directory import save_model, stores_half
@@ -25,7 +26,9 @@ from geohier.raster.durable import writing
 from geohier.raster.lock import OutputLock
 from geohier.training.checkpoint import KeepBestAndLast, best_weights, read_progress
 from geohier.training.curve import draw_curve
+from geohier.training.examples import DrawExamples
 from geohier.training.log import EpochLog, Row, read_rows
+from geohier.training.loggers import LogElsewhere, check_loggers
 from geohier.training.loop import run_epochs
 from geohier.training.processes import run_in_processes
 from geohier.training.progress import ShowProgress, say_notes
@@ -100,6 +103,7 @@ def train(
         if (out / MODEL).is_dir():
             return _finished(out / MODEL, half=half)
         encoder_name_in_smp(config.model.encoder)  # a misspelt one is known before data are read
+        check_loggers(config.training.loggers)
         data = prepare(config)
         network, transfer = first_network(start, data)
         LOG.info("%s", _in_words(network, data))
@@ -191,7 +195,7 @@ def _fit_on(
     if current_rank().is_first:
         log = EpochLog(out, progress.epochs)
         shown = [] if quiet else [ShowProgress(log, config.training.epochs)]
-        watching = [log, *shown, *watchers]
+        watching = [log, *shown, *_also_watching(config, data, out, log), *watchers]
     chips = fit_chips(data, config), choose_chips(data, config)
     run_epochs(network, config, loss, *chips, keep, watching)
 
@@ -210,6 +214,20 @@ def _fit_on_together(
     network.load_state_dict(first)
     keep_in_memory(data.train, MEMORY_SHARE / current_rank().of)
     _fit_on(network, config, data, loss, out, quiet=quiet)
+
+
+def _also_watching(
+    config: TrainConfig, data: TrainingData, out: Path, log: EpochLog
+) -> list[Callback]:
+    """Return what a config asks for besides the row of each epoch."""
+    training = config.training
+    also: list[Callback] = []
+    if training.examples:
+        names = [canonical(name) for name in data.bands.names]
+        also.append(DrawExamples(out, training.examples, log, config.data.classes, names))
+    if training.loggers:
+        also.append(LogElsewhere(out, training.loggers, log))
+    return also
 
 
 def loss_of(config: TrainConfig, data: TrainingData) -> SegmentationLoss:

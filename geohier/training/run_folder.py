@@ -4,6 +4,7 @@ config.yaml         the resolved config
 run.json            seed, SHA-256 of config and data, versions
 metrics.csv, .jsonl a row per epoch
 curve.png           the same as a picture
+examples/           chips with labels and prediction, of epochs 1, 2, 4, 8, ... and of the best one
 checkpoints/        last and best epoch, to go on with
 model/              the result: there once the run is finished
 """

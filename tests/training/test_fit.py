@@ -71,7 +71,7 @@ def test_a_run_learns_and_leaves_a_model_that_says_what_it_is(
     assert scores["mean_iou"] == max(row["choose_iou"] for row in read_rows(tmp_path / "run"))
     assert set(loaded.card.trained_on["data_sha256"]) == {"train/a", "train/b", "val/c"}  # type: ignore[call-overload]
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
-        *("checkpoints", "config.yaml", "curve.png", "metrics.csv", "metrics.jsonl"),
+        *("checkpoints", "config.yaml", "curve.png", "examples", "metrics.csv", "metrics.jsonl"),
         *("model", "run.json"),
     }
     lines = capsys.readouterr().err.splitlines()
