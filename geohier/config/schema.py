@@ -288,7 +288,13 @@ class TrainingConfig(Section):
     warmup_epochs: NonNegativeFloat = 1.0
     """Epochs over which the learning rate rises; then it falls along a cosine."""
     ema_decay: Share = 0.99
-    """Share of the averaged weights that a step keeps; 0 turns averaging off."""
+    """Share of the averaged weights that a step keeps; 0 turns averaging off (ema)."""
+    average: Literal["ema", "swa"] = "ema"
+    """Which weights are judged and kept. ema: a running mean over all steps; swa: in the last
+    epochs (swa_share) the plain mean of the weights after each of them, its normalisations measured
+    anew, and the weights themselves before."""
+    swa_share: Annotated[float, Field(gt=0, le=1)] = 0.25
+    """Share of the epochs, the last ones, whose weights are averaged (swa)."""
     patience: PositiveInt | None = 15
     """Epochs without a better score on the choose blocks after which to stop; null: never."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"

@@ -30,6 +30,7 @@ from geohier.training.hard_chips import RememberHardChips
 from geohier.training.loader import batches, plain_worker_errors
 from geohier.training.pace import Pace
 from geohier.training.ranks import Rank, current_rank, synchronised
+from geohier.training.swa import LateMean
 from geohier.training.task import SegmentationTask
 from geohier.training.thawing import FixedStatistics, Thaw
 
@@ -63,13 +64,11 @@ def run_epochs(
         network = synchronised(network)
     network.to(memory_format=torch.channels_last)
     task = SegmentationTask(network, config, loss, len(chips))
-    decay = config.training.ema_decay
-    averaging = [AveragedWeights(decay)] if decay > 0 else []
-    memory = _memory(fit, config.training.seed)
+    means, memory = _averaging(fit, config), _memory(fit, config.training.seed)
     gently = config.fine_tuning
     thawing = [Thaw(network, gently)] if gently.frozen_epochs != 0 else []
     fixed = [FixedStatistics(network)] if gently.frozen_statistics else []
-    callbacks = [_NextEpoch(fit), *thawing, *fixed, *averaging, *watchers, *memory, keep]
+    callbacks = [_NextEpoch(fit), *thawing, *fixed, *means, *watchers, *memory, keep]
     with quiet_lightning(), interruptible(callbacks), plain_worker_errors():
         _trainer(config, callbacks, rank).fit(
             task,
@@ -78,6 +77,14 @@ def run_epochs(
             ckpt_path=os.fspath(keep.folder / LAST) if keep.progress.epochs else None,
             weights_only=True,
         )
+
+
+def _averaging(fit: ChipDataset, config: TrainConfig) -> list[Callback]:
+    """Return what averages the weights of a run."""
+    if config.training.average == "swa":
+        return [LateMean(fit, config)]
+    decay = config.training.ema_decay
+    return [AveragedWeights(decay)] if decay > 0 else []
 
 
 def _memory(fit: ChipDataset, seed: int) -> list[Callback]:
