@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import geopandas
 import numpy as np
 import pytest
+import rasterio
 from click.testing import Result
 from roof_scenes import roofs, write_pair
 from typer.testing import CliRunner
@@ -45,16 +47,30 @@ def run(words: list[str]) -> Result:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with scenes/, new.tif and the files of a demo, in which the commands are typed."""
+    """A folder with scenes/, new.tif, points on it and the files of a demo, to type commands in."""
     folder = tmp_path_factory.mktemp("readme")
     for seed in range(5):
         image, mask = roofs(seed)
         write_pair(folder / "scenes", f"s{seed}", image, mask)
     write_pair(folder, "new", *roofs(5))
     (folder / "images" / "new.tif").rename(folder / "new.tif")
+    write_points(folder / "new.tif", folder / "masks" / "new.tif", folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         yield folder
+
+
+def write_points(image: Path, mask: Path, folder: Path) -> None:
+    """Write points.geojson, of the middles of a mask's squares, and the first of them alone."""
+    with rasterio.open(image) as file, rasterio.open(mask) as labels:
+        rows, columns = np.mgrid[16:192:32, 16:192:32].reshape(2, -1)
+        kinds = np.array(["ground", "roof"])[labels.read(1)[rows, columns]]
+        xy = file.transform @ np.stack([columns + 0.5, rows + 0.5])
+        points = geopandas.GeoDataFrame(
+            {"class": kinds}, geometry=geopandas.points_from_xy(*xy), crs=file.crs
+        )
+    points.to_crs(4326).to_file(folder / "points.geojson")
+    points.to_crs(4326)[:1].to_file(folder / "wanted.geojson")
 
 
 def test_every_line_of_the_blocks_is_a_command_that_is_tried_here() -> None:
@@ -78,6 +94,8 @@ def test_the_commands_lead_from_scenes_to_a_map_and_its_scores(place: Path) -> N
     assert list(found)[:4] == ["init", "train", "predict", "evaluate"]
     assert (place / "map.tif").is_file()
     assert "accuracy" in found["evaluate"]
+    assert "of n = 36 places" in found["probe"]
+    assert (place / "found.geojson").is_file()
 
 
 def test_the_code_runs(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
