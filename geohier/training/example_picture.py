@@ -16,7 +16,7 @@ from geohier.config.classes import ClassConfig
 from geohier.data.labels import IGNORE_INDEX
 from geohier.geo.colours import rgb_bands, rgb_of, stretched
 
-MOST_PIXELS = 70_000
+MOST_PIXELS = 60_000
 """Pixels of all images together: 300 kB of PNG even where they are nothing but noise."""
 
 LARGEST_PX = 256

@@ -117,13 +117,16 @@ def test_labels_and_prediction_have_the_colours_of_their_classes() -> None:
     assert {GROUND, ROOF} <= set(map(tuple, legend.tolist()))
 
 
-@given(st.integers(1, 16), st.sampled_from([32, 64, 256, 512]), st.sampled_from([1, 2, 3, 6]))
-def test_a_picture_is_small_whatever_the_chips_are(count: int, side: int, bands: int) -> None:
+@pytest.mark.parametrize("count", [1, 3, 4, 16])
+@pytest.mark.parametrize("bands", [1, 3])
+def test_a_picture_is_small_even_where_chips_are_nothing_but_noise(count: int, bands: int) -> None:
     noise = torch.Generator().manual_seed(count)
-    image = torch.randn(bands, side, side, generator=noise)
-    labels = torch.randint(0, 2, (side, side), generator=noise)
-    example = Example(image=image, labels=labels, found=labels)
-    assert len(ExamplePicture(CLASSES, [""] * bands).draw([example] * count)) < 300_000
+    examples = []
+    for _ in range(count):
+        labels = torch.randint(0, 2, (512, 512), generator=noise)
+        image = torch.randn(bands, 512, 512, generator=noise)
+        examples.append(Example(image=image, labels=labels, found=labels))
+    assert len(ExamplePicture(CLASSES, [""] * bands).draw(examples)) < 300_000
 
 
 @given(
