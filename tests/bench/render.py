@@ -11,6 +11,7 @@ import end_to_end
 import gpu
 import memory
 import pipeline
+import probe_table
 import scores
 import throughput
 import tiling
@@ -86,6 +87,9 @@ def _read(folder: Path) -> dict[str, Json]:
 
 
 def _section(name: str, one: Json) -> Iterator[str]:
+    if name.startswith("probe-"):
+        yield from probe_table.describe(one)
+        return
     if not name.startswith("bench-"):
         yield from scores.describe(one)
         if name.startswith("labels-"):
