@@ -11,8 +11,9 @@ from safetensors.torch import load_file
 from torch import nn
 
 from geohier.config.schema import TrainConfig
-from geohier.data.views import Views
-from geohier.errors import ConfigError, InputError, OutputExistsError
+from geohier.data.unlabelled import prepare_unlabelled
+from geohier.data.views import Views, fit_views
+from geohier.errors import ConfigError, InputError, ModelError, OutputExistsError
 from geohier.models.directory import load_model
 from geohier.models.pretrainer import Pretrainer
 from geohier.models.segmentation import build_segmenter
@@ -20,7 +21,7 @@ from geohier.training.checkpoint import KeepBestAndLast
 from geohier.training.fit import train
 from geohier.training.log import read_rows
 from geohier.training.pretrain import pretrain
-from geohier.training.pretrain_result import ENCODER, read_about
+from geohier.training.pretrain_result import ENCODER, read_about, whole_statistics
 from geohier.training.pretrain_task import PretrainTask
 
 CLOCK = {"seconds", "mpx_per_s", "waiting"}
@@ -129,15 +130,38 @@ def test_a_finished_run_is_returned_and_another_one_is_refused(
         pretrain(other, tmp_path / "run", resume=True)
 
 
-def test_running_statistics_are_those_of_whole_images(config: TrainConfig, tmp_path: Path) -> None:
-    """Fed whole images, the encoder's first normalisation answers with mean 0."""
-    encoder = load_file(pretrain(config, tmp_path / "run", quiet=True))
-    masked = torch.load(tmp_path / "run" / "checkpoints" / "best.ckpt", weights_only=True)
-    name = next(name for name in encoder if name.endswith("running_var"))
-    before = masked["state_dict"][f"network.pyramid.{name}"]
-    assert not torch.allclose(encoder[name], before, rtol=0.01)
-    weights = name.replace("running_var", "weight")
-    torch.testing.assert_close(encoder[weights], masked["state_dict"][f"network.pyramid.{weights}"])
+def test_running_statistics_are_those_of_whole_images(config: TrainConfig) -> None:
+    """With them, the encoder answers as if it had normalised images by their own statistics."""
+    data = prepare_unlabelled(config)
+    network = Pretrainer(build_segmenter(config.model, 2, 2), 2, contrast=False)
+    network.pyramid.train()
+    for _ in range(5):  # statistics of images with holes
+        network.pyramid(torch.zeros(2, 2, 64, 64))
+    views = fit_views(data, config)
+    image = torch.stack([views[at]["image"][0] for at in range(len(views))])
+    before = network.pyramid.eval()(image)[0]
+    whole_statistics(network.pyramid, views, batch_size=len(views))
+    assert not any(module.training for module in network.pyramid.modules())
+    after = network.pyramid(image)[0]
+    own = network.pyramid.train()(image)[0]
+    assert (after - own).abs().mean() < 0.03 * own.abs().mean()
+    assert (before - own).abs().mean() > 0.3 * own.abs().mean()
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(
+    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config.model_copy(update={"chips": config.chips.model_copy(update={"per_epoch": 16})})
+    terms = PretrainTask.terms
+
+    def broken(self: PretrainTask, batch: Views) -> dict[str, torch.Tensor]:
+        lost = torch.nan if self.current_epoch else 1.0
+        return {name: lost * term for name, term in terms(self, batch).items()}
+
+    monkeypatch.setattr(PretrainTask, "terms", broken)
+    with pytest.raises(ModelError, match="not finite in 3 steps in a row of epoch 2"):
+        pretrain(config, tmp_path / "run", quiet=True)
+    assert len(read_rows(tmp_path / "run")) == 1
 
 
 @pytest.mark.parametrize(
