@@ -87,6 +87,8 @@ def draw_search(out: Path, tried: Sequence[Tried], parameters: Sequence[Paramete
     rows = -(-(1 + len(parameters)) // ACROSS)
     figure = Figure(figsize=(4 * ACROSS, 3 * rows), layout="constrained")
     panels = figure.subplots(rows, ACROSS, squeeze=False, sharey=True).ravel()
+    for axes in panels[: 1 + len(parameters) : ACROSS]:
+        axes.set_ylabel("mean IoU, choose blocks")
     _draw_course(panels[0], tried)
     for axes, one in zip(panels[1:], parameters, strict=False):
         _draw_parameter(axes, one, tried)
@@ -107,21 +109,35 @@ def _draw_course(axes: "Axes", tried: Sequence[Tried]) -> None:
     best = [max(map(_score, finished[: at + 1])) for at in range(len(finished))]
     numbers = [one.number for one in finished]
     axes.step(numbers, best, where="post", color="tab:orange", label="best so far")
-    axes.set(xlabel="trial", ylabel="mean IoU, choose blocks")
+    axes.set(xlabel="trial")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _draw_parameter(axes: "Axes", one: Parameter, tried: Sequence[Tried]) -> None:
     if isinstance(one, Numbers):
         places = [trial.values[one.key] for trial in tried]
-        if one.log:
-            axes.set_xscale("log")
+        _show_range(axes, one)
     else:
         places = [one.texts.index(text_of(trial.values[one.key])) for trial in tried]
         axes.set_xticks(range(len(one.texts)), [text[:20] for text in one.texts])
         axes.set_xlim(-0.5, len(one.texts) - 0.5)
     _scatter(axes, tried, places)
     axes.set(xlabel=one.key)
+
+
+def _show_range(axes: "Axes", one: Numbers) -> None:
+    """Let an axis span the whole range that is searched."""
+    margin = 0.03
+    if not one.log:
+        space = margin * (one.high - one.low)
+        axes.set_xlim(one.low - space, one.high + space)
+        return
+    space = (one.high / one.low) ** margin
+    ticks = [one.low, (one.low * one.high) ** 0.5, one.high]
+    axes.set_xscale("log")
+    axes.set_xticks(ticks, [f"{tick:.2g}" for tick in ticks])
+    axes.set_xticks([], minor=True)  # matplotlib's labels of less than a decade overlap
+    axes.set_xlim(one.low / space, one.high * space)
 
 
 def _scatter(
