@@ -150,10 +150,10 @@ def test_the_results_page_says_what_the_result_files_say(bench: ModuleType) -> N
 
 def test_training_throughput_is_a_share_of_bare_steps(bench: ModuleType) -> None:
     one = {"threads": 2, "precision": "bf16", "device": "cpu", "workers": 1, "size_px": 256}
-    rates = {"training": 9.0, "in_memory": 10.0, "waiting": 0.03}
+    rates = {"training": 9.0, "in_memory": 10.0, "waiting": 0.03, "processor": 0.88}
     found = {"steps": 8, "turns": 3, "runs": {"buildings": one | rates, "trees": None}}
     page = "\n".join(bench.BENCHES["throughput"].describe(found))
-    assert "| buildings | 256 | 9.00 | 10.00 | 0.900 | 3.0% |" in page
+    assert "| buildings | 256 | 9.00 | 10.00 | 0.900 | 0.880 | 3.0% |" in page
     assert "trees" not in page
     none = bench.BENCHES["throughput"].describe(found | {"runs": {"trees": None}})
     assert "\n".join(none) == "Not measured: $GEOHIER_DATA was no folder of the data sets."

@@ -41,10 +41,10 @@ def describe(found: Json) -> Iterator[str]:
         "on batches that are in memory, while the process that cuts chips is stopped. The share "
         "is the chips per second of the former over those of the latter: cutting and changing "
         "chips, averaging weights and keeping the log included, judging left out. Target: at "
-        "least 0.85."
+        "least 0.85. The same of processor time depends less on what else the machine does."
     )
     yield ""
-    header = ("config", "chip px", "chips/s", "in memory", "share", "waiting for chips")
+    header = ("config", "chip px", "chips/s", "in memory", "share", "of processor time", "waiting")
     rows = [
         (
             name,
@@ -52,6 +52,7 @@ def describe(found: Json) -> Iterator[str]:
             f"{one['training']:.2f}",
             f"{one['in_memory']:.2f}",
             f"{one['training'] / one['in_memory']:.3f}",
+            f"{one['processor']:.3f}",
             f"{one['waiting']:.1%}",
         )
         for name, one in runs.items()

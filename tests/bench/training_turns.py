@@ -98,11 +98,13 @@ class InTurns(Callback):
     ) -> None:
         if batch_idx % self.steps == 0:
             wait_for_gpu()
-            training = time.perf_counter() - self.begun
+            training, used = time.perf_counter() - self.begun, processor_s() - self.used
             with nobody_cutting_chips():
                 bare = BareSteps(copy.deepcopy(pl_module.network), self.config, self.loss)
                 bare.seconds(self.batches[:1])  # the first step makes the optimiser's means
+                before = processor_s()
                 in_memory = bare.seconds(self.batches)
+                bare_used = processor_s() - before
             if batch_idx:
                 chips = sum(len(labels) for _, labels in self.batches)
                 self.turns.append(
@@ -111,6 +113,8 @@ class InTurns(Callback):
                         "training": training,
                         "in_memory": in_memory,
                         "waited": self.waited,
+                        "processor_training": used,
+                        "processor_in_memory": bare_used,
                     }
                 )
             self._begin()
@@ -119,6 +123,7 @@ class InTurns(Callback):
     def _begin(self) -> None:
         self.batches: list[Batch] = []
         self.waited = 0.0
+        self.used = processor_s()
         self.begun = self.idle_since = time.perf_counter()
 
     def found(self) -> Json:
@@ -128,6 +133,7 @@ class InTurns(Callback):
             "training": total["chips"] / total["training"],
             "in_memory": total["chips"] / total["in_memory"],
             "waiting": total["waited"] / total["training"],
+            "processor": total["processor_in_memory"] / total["processor_training"],
             "each": self.turns,
         }
 
@@ -174,6 +180,13 @@ def nobody_cutting_chips() -> Iterator[None]:
     finally:
         for one in cutters:
             one.resume()
+
+
+def processor_s() -> float:
+    """Return the processor time of this process and of those that cut chips so far."""
+    here = psutil.Process()
+    times = [one.cpu_times() for one in (here, *here.children(recursive=True))]
+    return sum(one.user + one.system for one in times)
 
 
 def wait_for_gpu() -> None:

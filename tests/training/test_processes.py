@@ -26,7 +26,7 @@ from geohier.training import ranks
 from geohier.training.checkpoint import best_weights
 from geohier.training.fit import train
 from geohier.training.loader import batches, shares
-from geohier.training.log import JSONL, read_rows
+from geohier.training.log import read_rows
 from geohier.training.processes import run_in_processes
 from geohier.training.ranks import Rank
 
@@ -169,7 +169,7 @@ def test_nobody_is_left_behind_when_a_training_is_stopped(
     (tmp_path / "config.yaml").write_text(text)
     words = ("train", tmp_path / "config.yaml", "--out", tmp_path / "run")
     with Command(*words, logs=tmp_path) as command:
-        command.wait_until(lambda: (tmp_path / "run" / JSONL).exists())
+        command.wait_until(partial(_has_rows, tmp_path / "run", 1))
         family = psutil.Process(command.pid).children(recursive=True)
         command.send(number)
         ended = command.wait()
