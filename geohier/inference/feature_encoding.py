@@ -3,8 +3,11 @@
 Looked at are tiles in even places, more of them where most of the scene is nodata, in the end all.
 """
 
+import itertools
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +27,38 @@ PLACES_PER_AXIS = (3, 9, None)
 """Places that are looked at, along each axis; None for side by side."""
 ENOUGH_CELLS = 4096
 """Fewer cells than this say little about a feature."""
-CELLS_PER_PLACE = 4096
+LEAST_PER_PLACE = 512
+MOST_CELLS = 81 * LEAST_PER_PLACE
+"""Cells that are kept of all places together: features are many, memory is not."""
 PERCENTILES = (0.1, 99.9)
 """What lies beyond is stored as the lowest or highest step."""
 DIGITS = 6
 """Digits of scale and offset: the last bits of a network's sums differ between machines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Square windows in even rows and columns of a scene, on the cells of all levels."""
+
+    rows: tuple[int, ...]
+    columns: tuple[int, ...]
+    side: int
+
+    @classmethod
+    def over(cls, job: Job, number: int | None) -> Self:
+        """Return so many places along each axis, or as many as cover it."""
+        card, grid = job.predictor.card, job.plan.grid
+        whole = card.tile_size_px if card.tile_dependent and card.tile_size_px else SIDE_PX
+        side = math.ceil(whole / card.stride) * card.stride
+        rows = _starts(grid.height, side, number, card.stride)
+        return cls(rows, _starts(grid.width, side, number, card.stride), side)
+
+    def __len__(self) -> int:
+        return len(self.rows) * len(self.columns)
+
+    def __iter__(self) -> Iterator[Window]:
+        for row, column in itertools.product(self.rows, self.columns):
+            yield Window(row_off=row, col_off=column, height=self.side, width=self.side)
 
 
 def measure_encodings(job: Job) -> list[Encoding]:
@@ -43,8 +73,7 @@ def measure_encodings(job: Job) -> list[Encoding]:
     values = _sample(job)
     if not values.shape[1]:
         return [(1.0, 0.0)] * len(values)
-    low, high = np.percentile(values, PERCENTILES, axis=1)
-    return [_encoding(*ends) for ends in zip(low.tolist(), high.tolist(), strict=True)]
+    return [_encoding(*np.percentile(feature, PERCENTILES).tolist()) for feature in values]
 
 
 def _encoding(low: float, high: float) -> Encoding:
@@ -54,26 +83,32 @@ def _encoding(low: float, high: float) -> Encoding:
 
 def _sample(job: Job) -> NDArray[np.float32]:
     """Return features of cells of the scene, `(C, N)`."""
-    nothing = np.zeros((job.reduction.channels(FEATURES), 0), np.float32)
+    values = nothing = np.zeros((job.reduction.channels(FEATURES), 0), np.float32)
+    before: Places | None = None
     with job.scorer() as scorer:
-        for places in PLACES_PER_AXIS:
-            values = np.concatenate([nothing, *_looked_at(job, scorer, places)], axis=1)
-            if values.shape[1] >= ENOUGH_CELLS:
+        for number in PLACES_PER_AXIS:
+            places = Places.over(job, number)
+            if values.shape[1] >= ENOUGH_CELLS or places == before:
                 break
+            values = np.concatenate([nothing, *_looked_at(job, scorer, places)], axis=1)
+            before = places
     return values
 
 
-def _looked_at(job: Job, scorer: Scorer, places: int | None) -> Iterator[NDArray[np.float32]]:
+def _looked_at(job: Job, scorer: Scorer, places: Places) -> Iterator[NDArray[np.float32]]:
+    """Yield features of some cells of each place, until there are enough."""
+    share = max(MOST_CELLS // len(places), LEAST_PER_PLACE)
     found = 0
-    for window in _windows(job, places):
-        if places is None and found >= ENOUGH_CELLS:
+    for window in places:
+        if found >= MOST_CELLS:
             return
         held = window.clipped(height=job.plan.grid.height, width=job.plan.grid.width)
         if not job.reader.may_hold_data(held):
             continue
         values = _features(job, scorer, window, held)
-        found += values.shape[1]
-        yield values[:, :: max(1, values.shape[1] // CELLS_PER_PLACE)]
+        kept = values[:, :: max(1, math.ceil(values.shape[1] / share))]
+        found += kept.shape[1]
+        yield kept
 
 
 def _features(job: Job, scorer: Scorer, window: Window, held: Window) -> NDArray[np.float32]:
@@ -103,19 +138,7 @@ def _batch(job: Job, pixels: Pixels, window: Window, held: Window) -> TileBatch:
     return TileBatch(tiles=(tile,), pixels=stacked([cut.values]), valid=stacked([cut.valid]))
 
 
-def _windows(job: Job, places: int | None) -> Iterator[Window]:
-    """Yield square windows of the model's tiles, in even rows and columns."""
-    card, grid = job.predictor.card, job.plan.grid
-    whole = card.tile_size_px if card.tile_dependent and card.tile_size_px else SIDE_PX
-    side = -(-whole // card.stride) * card.stride
-    for row in _starts(grid.height, side, places, card.stride):
-        for column in _starts(grid.width, side, places, card.stride):
-            yield Window(row_off=row, col_off=column, height=side, width=side)
-
-
-def _starts(length: int, side: int, places: int | None, stride: int) -> list[int]:
-    """Return where windows begin along an axis, on the cells of all levels."""
-    most = -(-length // side)
-    last = max(length - side, 0)
-    even = np.linspace(0, last, min(most, places or most))
-    return sorted({math.ceil(at / stride) * stride for at in even})
+def _starts(length: int, side: int, number: int | None, stride: int) -> tuple[int, ...]:
+    most = math.ceil(length / side)
+    even = np.linspace(0, max(length - side, 0), min(most, number or most))
+    return tuple(sorted({math.ceil(at / stride) * stride for at in even}))

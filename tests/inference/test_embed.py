@@ -38,8 +38,8 @@ CLASSES = (ClassLabel(name="a", color="#000000"), ClassLabel(name="b", color="#f
 class Pooled(nn.Module):
     """A 3 x 3 convolution, and its means over cells of 2, 4 and 8 px: levels 0, 1 and 2."""
 
-    reach_px = 1 + 8
-    """Of the convolution, and of enlarging cells of 8 px."""
+    reach_px = 1 + 8 + 3
+    """Of the convolution, and of enlarging cells of 8 px from those to the left and above."""
 
     def __init__(self, bands: int = 2, channels: int = 3) -> None:
         super().__init__()
