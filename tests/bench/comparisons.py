@@ -8,6 +8,9 @@ SEEDS = (0, 1, 2)
 SAMPLED = ("training.epochs=5",)
 """Half of the epochs that configs/trees.yaml asks for: many variants, and minutes for each."""
 
+FEW = (*SAMPLED, "chips.size_px=128")
+"""Four times the steps over the same pixels: from few labels, trees are learnt in small steps."""
+
 BRIEF = ("training.epochs=3", "chips.megapixels_per_epoch=24")
 """A fifth of what configs/buildings.yaml asks for, where few labels are seen over and over."""
 
@@ -97,9 +100,7 @@ def _curricula() -> Comparison:
 
 def _share(percent: int) -> Variant:
     """Return the variant that has a share of the labels of trees, and random first weights."""
-    if percent == 100:
-        return _sampler("uniform", *SAMPLED)
-    return Variant(f"labels{percent}", (*SAMPLED, f"training.label_share={percent / 100}"))
+    return Variant(f"labels{percent}", (*FEW, f"training.label_share={percent / 100}"))
 
 
 def _label_shares() -> Comparison:
@@ -139,7 +140,7 @@ COMPARISONS: Mapping[str, Comparison] = {
     "sampling-trees": _samplers("trees", *SAMPLED),
     "curriculum-trees": _curricula(),
     "labels-trees": _label_shares(),
-    "pretraining-trees": _pretraining("trees", *SAMPLED),
+    "pretraining-trees": _pretraining("trees", *FEW),
     "pretraining-buildings": _pretraining("buildings", *BRIEF),
 }
 """By the names that `compare.py` takes and docs/results/ has."""
@@ -154,6 +155,6 @@ class Pretraining:
 
 
 PRETRAININGS: Mapping[str, Pretraining] = {
-    "trees": Pretraining(config="trees"),
+    "trees": Pretraining(config="trees", overrides=("chips.size_px=128", "training.epochs=8")),
     "buildings": Pretraining(config="buildings", overrides=("training.epochs=4",)),
 }
