@@ -6,7 +6,6 @@ from typing import Any
 
 import segmentation_models_pytorch as smp
 import torch
-from lightly.models.modules.heads import BYOLPredictionHead, BYOLProjectionHead
 from torch import Tensor, nn
 
 from geohier.errors import ConfigError
@@ -95,8 +94,8 @@ class Pretrainer(nn.Module):
         self.token = nn.Parameter(torch.zeros(bands, 1, 1))
         self.heads = nn.ModuleList(_mean_predictor(count, bands) for count in channels)
         if contrast:
-            self.projector = BYOLProjectionHead(sum(channels), HIDDEN, PROJECTED)
-            self.predictor = BYOLPredictionHead(PROJECTED, HIDDEN, PROJECTED)
+            self.projector = _byol_head(sum(channels))
+            self.predictor = _byol_head(PROJECTED)
             self.slow_pyramid = _frozen(self.pyramid)
             self.slow_projector = _frozen(self.projector)
 
@@ -128,6 +127,16 @@ def _mean_predictor(channels: int, bands: int) -> nn.Conv2d:
     assert head.bias is not None
     nn.init.zeros_(head.bias)
     return head
+
+
+def _byol_head(channels: int) -> nn.Sequential:
+    """Return BYOL's head, two layers with a normalisation between them, over vectors `(N, C)`."""
+    return nn.Sequential(
+        nn.Linear(channels, HIDDEN, bias=False),
+        nn.BatchNorm1d(HIDDEN),
+        nn.ReLU(inplace=True),
+        nn.Linear(HIDDEN, PROJECTED),
+    )
 
 
 def _frozen[M: nn.Module](module: M) -> M:

@@ -9,9 +9,8 @@ normalisation in BYOL's heads needs, and what segmentation asks of features.
 """
 
 import torch
-from lightly.loss import NegativeCosineSimilarity
 from torch import Tensor
-from torch.nn.functional import grid_sample, normalize
+from torch.nn.functional import cosine_similarity, grid_sample, normalize
 
 FEWEST = 2
 """Pairs that a batch must have: the heads normalise over them."""
@@ -19,8 +18,7 @@ FEWEST = 2
 
 def disagreement(foretold: Tensor, there: Tensor) -> Tensor:
     """Return 1 minus the mean cosine of vectors `(N, D)` that should point the same way, 0 to 2."""
-    agreement: Tensor = NegativeCosineSimilarity()(foretold.float(), there.detach().float())
-    return 1 + agreement
+    return 1 - cosine_similarity(foretold.float(), there.detach().float()).mean()
 
 
 def features_at(levels: list[Tensor], points: Tensor) -> Tensor:
