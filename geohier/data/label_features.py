@@ -229,8 +229,8 @@ def _pixels_under(points: NDArray[np.object_]) -> NDArray[np.object_]:
     """Return the pixels that points lie in; several points of one feature have several."""
     corners, of = shapely.get_coordinates(points, return_index=True)
     corners = np.floor(corners)
-    pixels = shapely.box(*corners.T, *(corners + 1).T)
-    return np.asarray(shapely.multipolygons(pixels, indices=of))
+    pixels: NDArray[np.object_] = np.asarray(shapely.box(*corners.T, *(corners + 1).T))
+    return np.asarray(shapely.multipolygons(pixels, indices=of.astype(np.intp)))
 
 
 def _with_their_pixel(shapes: NDArray[np.object_]) -> NDArray[np.object_]:

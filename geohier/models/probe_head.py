@@ -101,7 +101,7 @@ class NeighboursHead(nn.Module):
         pixels = as_compared(features.movedim(1, -1), self.distance)
         rows = pixels.flatten(0, 2)  # (B * H * W, C)
         at_once = max(1, MOST_DISTANCES // len(self.examples))
-        shares = torch.cat([self._shares(piece) for piece in rows.split(at_once)])
+        shares = torch.cat([self._shares(piece) for piece in torch.split(rows, at_once)])
         return shares.view(*pixels.shape[:3], -1).clamp(min=SMALLEST_SHARE).log().movedim(-1, 1)
 
     def _shares(self, rows: Tensor) -> Tensor:

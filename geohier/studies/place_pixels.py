@@ -119,7 +119,7 @@ def _windows(places: Places, raster: FeatureRaster) -> Iterator[Window]:
 
 def _cells(shape: shapely.Geometry, height: int, width: int) -> list[tuple[int, int]]:
     """Return rows and columns of the cells of a raster in which a shape lies."""
-    left, top, right, bottom = shape.bounds
+    left, top, right, bottom = shapely.bounds(shape).tolist()
     rows, columns = _between(top, bottom, height), _between(left, right, width)
     if len(rows) * len(columns) == 1:
         return [(int(rows[0]), int(columns[0]))]

@@ -50,7 +50,9 @@ def test_by_default_convolutions_of_the_decoder_start_as_he_has_it(encoder: str)
     for module in decoder.modules():
         if isinstance(module, nn.Conv2d):
             fan_in = module.weight[0].numel()
-            assert float(module.weight.detach().std()) == pytest.approx((2 / fan_in) ** 0.5, rel=0.1)
+            assert float(module.weight.detach().std()) == pytest.approx(
+                (2 / fan_in) ** 0.5, rel=0.1
+            )
             assert module.bias is None or not module.bias.any()
         elif isinstance(module, nn.BatchNorm2d):
             assert (module.weight == 1).all()
