@@ -94,13 +94,14 @@ def tune(
     import_optuna()
     parameters = read_space(space, config, overrides)
     search = Search(config=config, overrides=tuple(overrides), parameters=parameters, space=space)
+    base = search.load({})
+    _check_one_process(base)
     _check_encoders(search)
     _check_folder(out, resume=resume)
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
     lock = OutputLock(out)
     try:
-        base = search.load({})
         about = {"config": config_hash(base), "space": "; ".join(map(str, parameters))}
         with open_record(out, parameters, about, base.training.seed) as record:
             while len(record.tried()) < trials:
@@ -108,6 +109,7 @@ def tune(
                 _report(record.tried(), search, out)
                 tell(record.tried()[-1])
             tried = record.tried()
+        _report(tried, search, out)  # a kill may have come between the last trial and its report
         _check_some_scored(tried)
         draw_search(out, tried, parameters)
         return tried
@@ -206,6 +208,15 @@ def _check_encoders(search: Search) -> None:
         if one.key == "model.encoder" and not isinstance(one, Numbers):
             for name in one.values:
                 encoder_name_in_smp(str(name))
+
+
+def _check_one_process(config: TrainConfig) -> None:
+    """Refuse at once what each trial would fail by: it is watched in one process."""
+    if config.training.processes > 1:
+        raise ConfigError(
+            f"training.processes is {config.training.processes}, but a trial is watched while it "
+            "trains, which one process alone can be: add --set training.processes=1"
+        )
 
 
 def _check_folder(out: Path, *, resume: bool) -> None:

@@ -77,10 +77,12 @@ class Record:
             first: values for the very first trial; None to draw these too.
         """
         from optuna.samplers import TPESampler
+        from optuna.trial import TrialState
 
         count = len(self._ended())
         self.study.sampler = TPESampler(seed=derived_seed(self.seed, TRIALS, count))
-        if count == 0 and first is not None:
+        waits = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        if count == 0 and first is not None and not waits:
             self.study.enqueue_trial(
                 {one.key: _as_parameter(one, first[one.key]) for one in self.parameters}
             )

@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 LOOPBACK = {"linux": "lo", "darwin": "lo0"}
 """The network of a machine with itself: nothing is to listen to any other."""
 
-MOST_SAID = 20_000
-"""Characters of a traceback that are told: a pipe holds no more before somebody reads it."""
+MOST_SAID = 10_000
+"""Characters of a traceback that are told: so few are written to a pipe in one go, and a process
+that is killed meanwhile leaves no half of them, on whose end a reader would wait for ever."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,6 +158,43 @@ def test_a_search_that_was_killed_and_resumed_tries_what_an_unbroken_one_does(
     assert states.count("FAIL") == 1
 
 
+def test_a_kill_before_the_first_trial_began_does_not_make_it_twice(
+    config: Path, space: Path, tmp_path: Path, trainings: Trainings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def be_killed(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("optuna.Study.ask", be_killed)
+        with pytest.raises(Killed):
+            tune(config, space, tmp_path / "search", trials=2)
+    tune(config, space, tmp_path / "search", trials=2, resume=True)
+    assert trainings.rates[0] == 1e-3 != trainings.rates[1]
+
+
+def test_a_kill_after_the_last_trial_leaves_its_report_to_be_written(
+    config: Path, space: Path, tmp_path: Path, trainings: Trainings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def be_killed(*_: object) -> None:
+        raise Killed
+
+    out = tmp_path / "search"
+    with monkeypatch.context() as patch:
+        patch.setattr("geohier.studies.tune.write_table", be_killed)
+        with pytest.raises(Killed):
+            tune(config, space, out, trials=1)
+    tune(config, space, out, trials=1, resume=True)
+    assert {"trials.csv", "best.yaml"} <= {path.name for path in out.iterdir()}
+
+
+def test_several_processes_are_refused_at_once(
+    config: Path, space: Path, tmp_path: Path, trainings: Trainings
+) -> None:
+    with pytest.raises(ConfigError, match=r"training.processes is 2, but a trial is watched"):
+        tune(config, space, tmp_path / "new", trials=1, overrides=["training.processes=2"])
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_bad_trial_is_given_up_and_never_the_best(
     config: Path, space: Path, tmp_path: Path, trainings: Trainings
 ) -> None:
