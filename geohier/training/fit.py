@@ -108,7 +108,7 @@ def train(
         network, transfer = first_network(start, data)
         LOG.info("%s", _in_words(network, data))
         if not quiet:
-            say_notes((*data.notes, *([] if transfer is None else [str(transfer)])))
+            say_notes((*([] if transfer is None else [str(transfer)]), *data.notes))
         claim_folder(out, config, data)
         network = fit(network, config, data, out, quiet=quiet, watchers=watchers)
         card = describe(network, config, data, read_rows(out), best_epoch(out), transfer)

@@ -74,7 +74,7 @@ def pretrain(config: TrainConfig, out: Path, *, resume: bool = False, quiet: boo
         data = prepare_unlabelled(config)
         network, notes = first_pretrainer(start, data)
         if not quiet:
-            say_notes((*data.notes, *notes))
+            say_notes((*notes, *data.notes))
         claim_folder(out, config, data, pretraining_values)
         task = learn(network, config, data, out, quiet=quiet)
         rows = read_rows(out)
