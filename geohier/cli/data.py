@@ -10,6 +10,7 @@ import typer
 from geohier.cli.errors import reports_errors, say
 from geohier.cli.given_once import GivenOnce
 from geohier.cli.progress import pixel_progress
+from geohier.cli.usual_options import AsJson
 from geohier.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -39,7 +40,11 @@ def check(
         bool,
         typer.Option("--allow-overlap", help="Ground labelled in train and val is no error."),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    unlabelled: Annotated[
+        bool,
+        typer.Option("--unlabelled", help="Look at the images alone, as `geohier pretrain` does."),
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say what the scenes of CONFIG hold, what suits them, and what is wrong with them.
 
@@ -51,12 +56,18 @@ def check(
     if picture is not None and picture.suffix.lower() != ".png":
         raise ConfigError(f"--picture {picture}: give a name that ends in .png")
     from geohier.config.load import load_config
-    from geohier.studies.data_check import check_data
+    from geohier.studies.data_check import check_data, of_images
 
-    settings = load_config(config, overrides or [])
+    settings = load_config(config, overrides or [], needs_classes=not unlabelled)
+    if unlabelled:
+        settings = of_images(settings)
     with pixel_progress(config.name) as show:
         report = check_data(
-            settings, buffer_m=buffer_m, allow_overlap=allow_overlap, on_pixels=show
+            settings,
+            buffer_m=buffer_m,
+            allow_overlap=allow_overlap,
+            unlabelled=unlabelled,
+            on_pixels=show,
         )
     if as_json:
         typer.echo(json.dumps(report.to_json(), indent=2, allow_nan=False))
@@ -111,7 +122,7 @@ def split(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace what is in --out.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Split scenes anew into train and val by blocks of ground, with all classes in both.
 

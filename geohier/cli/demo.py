@@ -9,6 +9,7 @@ import typer
 
 from geohier.cli.errors import reports_errors, say
 from geohier.cli.progress import megapixels_per_second
+from geohier.cli.usual_options import AsJson
 
 if TYPE_CHECKING:
     from geohier.studies.demo import Demo
@@ -25,7 +26,7 @@ def demo(
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Folder for the demo's files and results.")
     ] = Path("geohier-demo"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr.")] = False,
 ) -> None:
     """Map a bundled drone image with a bundled model, score the map and draw it.

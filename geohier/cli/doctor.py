@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from geohier.cli.errors import reports_errors, say
+from geohier.cli.usual_options import AsJson
 from geohier.errors import ResourceError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def doctor(
     fast: Annotated[
         bool, typer.Option("--fast", help="Leave out what needs PyTorch, which loads slowly.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Try what prediction needs on this machine; exit with 5 if something fails."""
     from geohier.efficiency.environment import examine

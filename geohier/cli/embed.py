@@ -1,15 +1,17 @@
 """`geohier embed`: scenes and a model to rasters of features."""
 
-from dataclasses import replace
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from geohier.cli.errors import reports_errors
-from geohier.cli.outcomes import quietly, report, say_notes_and_progress
-from geohier.cli.prediction_flags import EmbedFlags, parse_list, parse_pairs, takes_flags
+from geohier.cli.outcomes import work_over
+from geohier.cli.prediction_flags import EmbedFlags, parse_list, takes_flags
+from geohier.cli.usual_options import AsJson, ModelDirectory, Quiet, Target
 from geohier.errors import ConfigError
+
+if TYPE_CHECKING:
+    from geohier.inference.predictor import Predictor
 
 
 @reports_errors
@@ -21,9 +23,7 @@ def embed(
             metavar="SCENE", help="Scenes, as `geohier predict` takes them.", show_default=False
         ),
     ],
-    model: Annotated[
-        Path, typer.Option("--model", "-m", help="Model directory.", show_default=False)
-    ],
+    model: ModelDirectory,
     levels: Annotated[
         str,
         typer.Option(
@@ -32,33 +32,13 @@ def embed(
             show_default=False,
         ),
     ],
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out", "-o", help="GeoTIFF to write; a folder for several.", show_default=False
-        ),
-    ],
+    out: Target,
     flags: EmbedFlags,
-    creation: Annotated[
-        list[str] | None,
-        typer.Option("--co", metavar="KEY=VALUE", help="Creation option of GDAL's COG driver."),
-    ] = None,
-    restart: Annotated[
-        bool, typer.Option("--restart", help="Throw away the parts of an unfinished run.")
-    ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a finished output of another run.")
-    ] = False,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Stop at a block that cannot be read.")
-    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Neither progress nor notes on stderr.")
-    ] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Write what levels of a model hold for scenes of any size, as GeoTIFFs of features.
 
@@ -73,30 +53,19 @@ def embed(
 
     wanted = parse_levels(levels)
     found = named_scenes(scenes, flags)
-    options = replace(
-        flags.predict_options(),
-        creation=parse_pairs("--co", [pair.upper() for pair in creation or ()]),
-        restart=restart,
-        overwrite=overwrite,
-        strict=strict,
-    )
+    options = flags.predict_options()
     if dry_run:
         from geohier.cli.plan import print_plans
 
         print_plans(found, model, out, flags, options, as_json=as_json, levels=wanted)
         return
     from geohier.inference.embed import as_embedder
-    from geohier.inference.many import assign, exit_code, predict_all
     from geohier.inference.predictor import as_predictor
 
-    outcomes = predict_all(
-        assign(found, out, mosaic=flags.mosaic, **flags.open_options()),
-        as_embedder(as_predictor(model), wanted),
-        options,
-        watch=quietly if quiet else say_notes_and_progress,
-    )
-    report(outcomes, as_json=as_json)
-    raise typer.Exit(exit_code(outcomes))
+    def load() -> "Predictor":
+        return as_embedder(as_predictor(model), wanted)
+
+    work_over(found, out, load, flags, options, as_json=as_json, quiet=quiet)
 
 
 def parse_levels(text: str) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ import typer
 
 from geohier.cli.errors import reports_errors, say
 from geohier.cli.prediction_flags import ModelFlags, changed, takes_flags
+from geohier.cli.usual_options import AsJson
 from geohier.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def evaluate(
         Path | None,
         typer.Option(help="Image, or folder of images named as scenes, for --picture."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Score predictions against labels, or a model on labelled scenes.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from geohier.cli.errors import reports_errors, say
+from geohier.cli.usual_options import AsJson
 from geohier.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def inspect(
     nodata: Annotated[
         float | None, typer.Option(help="Nodata value, in place of what the files declare.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Describe a scene as geohier reads it, or a model and whether `geohier predict` takes it.
 

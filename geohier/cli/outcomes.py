@@ -2,7 +2,7 @@
 
 import json
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
@@ -10,27 +10,58 @@ from geohier.cli.errors import one_line, say, say_error
 from geohier.cli.progress import megapixels_per_second, pixel_progress
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
+    from geohier.cli.prediction_flags import SceneFlags
+    from geohier.data.scene import Scene
     from geohier.inference.job import Job
     from geohier.inference.many import Outcome
+    from geohier.inference.options import PredictOptions
     from geohier.inference.pipeline import Prediction
+    from geohier.inference.predictor import Predictor
     from geohier.inference.progress import Progress
 
 
-def say_notes_and_progress(job: "Job") -> AbstractContextManager["Progress"]:
+def work_over(
+    scenes: "Sequence[Scene | str]",
+    out: "Path",
+    load: "Callable[[], Predictor]",
+    flags: "SceneFlags",
+    options: "PredictOptions",
+    *,
+    as_json: bool,
+    quiet: bool,
+) -> NoReturn:
+    """Have a model go over scenes, report what became of each, and exit by it.
+
+    The model is loaded once it is known that every scene has a place for its result.
+    """
+    from geohier.inference.many import assign, exit_code, predict_all
+
+    outcomes = predict_all(
+        assign(scenes, out, mosaic=flags.mosaic, **flags.open_options()),
+        load(),
+        options,
+        watch=_quietly if quiet else _say_notes_and_progress,
+    )
+    _report(outcomes, as_json=as_json)
+    raise typer.Exit(exit_code(outcomes))
+
+
+def _say_notes_and_progress(job: "Job") -> AbstractContextManager["Progress"]:
     """Print what a user should know about a job, and how its work goes on."""
     for note in job.notes:
         say(f"{job.source.name}: {note}")
     return pixel_progress(job.source.name)
 
 
-def quietly(job: "Job") -> AbstractContextManager[None]:
+def _quietly(job: "Job") -> AbstractContextManager[None]:
     """Print nothing."""
     return nullcontext()
 
 
-def report(outcomes: "Sequence[Outcome]", *, as_json: bool) -> None:
+def _report(outcomes: "Sequence[Outcome]", *, as_json: bool) -> None:
     """Print what became of each scene: a line each, or JSON.
 
     Raises:

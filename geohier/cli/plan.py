@@ -8,6 +8,7 @@ import typer
 
 from geohier.cli.errors import one_line, reports_errors
 from geohier.cli.prediction_flags import PredictionFlags, SceneFlags, takes_flags
+from geohier.cli.usual_options import AsJson, ModelDirectory
 from geohier.errors import GeohierError
 
 if TYPE_CHECKING:
@@ -29,14 +30,12 @@ def plan(
             metavar="SCENE", help="Scenes, as `geohier predict` takes them.", show_default=False
         ),
     ],
-    model: Annotated[
-        Path, typer.Option("--model", "-m", help="Model directory.", show_default=False)
-    ],
+    model: ModelDirectory,
     flags: PredictionFlags,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Where it would go, to tell the free disk.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say what predicting a scene would do: tiles, bands, scales, memory, disk and time.
 

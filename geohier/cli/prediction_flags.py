@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_type_hints
 
 import typer
 
+from geohier.cli.usual_options import Overwrite, Restart
 from geohier.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -179,16 +180,58 @@ class PredictionFlags(ModelFlags, SceneFlags):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmbedFlags(WorkFlags, SceneFlags):
-    """What a user may say about scenes and the model where classes do not matter."""
+class WritingFlags:
+    """What a user may say about what is written."""
 
-    def predict_options(self) -> "PredictOptions":
-        """Return how the model goes over scenes.
+    creation: Annotated[
+        list[str] | None,
+        typer.Option("--co", metavar="KEY=VALUE", help="Creation option of GDAL's COG driver."),
+    ] = None
+    restart: Restart = False
+    overwrite: Overwrite = False
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop at a block that cannot be read.")
+    ] = False
+
+    def written(self, options: "PredictOptions") -> "PredictOptions":
+        """Return options, and how what they ask for is written.
 
         Raises:
             ConfigError: an option is not of the form that it should have.
         """
-        return replace(super().predict_options(), aoi=self.aoi)
+        return replace(
+            options,
+            creation=parse_pairs("--co", [pair.upper() for pair in self.creation or ()]),
+            restart=self.restart,
+            overwrite=self.overwrite,
+            strict=self.strict,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictFlags(PredictionFlags, WritingFlags):
+    """What a user may say about scenes, the model, and how layers are written."""
+
+    def predict_options(self) -> "PredictOptions":
+        """Return how scenes are predicted and their layers written.
+
+        Raises:
+            ConfigError: an option is not of the form that it should have.
+        """
+        return self.written(super().predict_options())
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedFlags(WorkFlags, SceneFlags, WritingFlags):
+    """What a user may say about scenes and the model where classes do not matter."""
+
+    def predict_options(self) -> "PredictOptions":
+        """Return how the model goes over scenes, and how its features are written.
+
+        Raises:
+            ConfigError: an option is not of the form that it should have.
+        """
+        return self.written(replace(super().predict_options(), aoi=self.aoi))
 
 
 def changed(flags: ModelFlags) -> dict[str, object]:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from geohier.cli.errors import reports_errors
+from geohier.cli.usual_options import ResultAsJson, Resume, TrainingQuiet
 
 
 @reports_errors
@@ -29,17 +30,15 @@ def pretrain(
             "runs/NAME-pretrain-fast with --fast-dev-run]",
         ),
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run that is in --out, if any.")
-    ] = False,
+    resume: Resume = False,
     fast_dev_run: Annotated[
         bool,
         typer.Option(
             "--fast-dev-run", help="Try everything once: two batches, all choose blocks, the file."
         ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    as_json: ResultAsJson = False,
+    quiet: TrainingQuiet = False,
 ) -> None:
     """Train encoder and pyramid of CONFIG on the images of its train scenes, without any labels.
 

@@ -10,6 +10,16 @@ import typer
 from geohier.cli.errors import reports_errors, say
 from geohier.cli.prediction_flags import parse_list
 from geohier.cli.progress import pixel_progress
+from geohier.cli.usual_options import (
+    AsJson,
+    FeatureBands,
+    FeaturesArgument,
+    Nodata,
+    Overwrite,
+    Quiet,
+    RadiusM,
+    Restart,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,14 +32,7 @@ if TYPE_CHECKING:
 
 @reports_errors
 def probe(
-    raster: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FEATURES",
-            help="Raster of features, as `geohier embed` writes it, or any image.",
-            show_default=False,
-        ),
-    ],
+    raster: FeaturesArgument,
     labels: Annotated[
         Path,
         typer.Option("--labels", "-l", help="Points and polygons in any CRS.", show_default=False),
@@ -58,14 +61,8 @@ def probe(
             help="What near means to prototypes and neighbours.", show_default="euclidean"
         ),
     ] = None,
-    radius_m: Annotated[
-        float,
-        typer.Option(help="Radius of the disc that a point stands for, m; 0 is its pixel."),
-    ] = 0,
-    bands: Annotated[
-        str | None,
-        typer.Option(help="Bands that are features: 4,3,2 or names.", show_default="all but alpha"),
-    ] = None,
+    radius_m: RadiusM = 0,
+    bands: FeatureBands = None,
     confidence: Annotated[
         bool, typer.Option("--confidence", help="Also write the probability of the chosen class.")
     ] = False,
@@ -75,19 +72,11 @@ def probe(
     aoi: Annotated[
         Path | None, typer.Option(help="Polygons in a vector file; the map is nodata outside.")
     ] = None,
-    nodata: Annotated[
-        float | None, typer.Option(help="Nodata value, in place of what the file declares.")
-    ] = None,
-    restart: Annotated[
-        bool, typer.Option("--restart", help="Throw away the parts of an unfinished run.")
-    ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a finished output of another run.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Neither progress nor notes on stderr.")
-    ] = False,
+    nodata: Nodata = None,
+    restart: Restart = False,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Tell classes by a handful of labelled places, in seconds and without a GPU.
 

@@ -13,6 +13,16 @@ import typer
 from geohier.cli.errors import reports_errors, say
 from geohier.cli.prediction_flags import parse_list
 from geohier.cli.progress import pixel_progress
+from geohier.cli.usual_options import (
+    AsJson,
+    FeatureBands,
+    FeaturesArgument,
+    Nodata,
+    Overwrite,
+    Quiet,
+    RadiusM,
+    Restart,
+)
 from geohier.errors import FINISHED_WITH_FAILURES, ConfigError, OutputExistsError
 
 if TYPE_CHECKING:
@@ -24,14 +34,7 @@ if TYPE_CHECKING:
 
 @reports_errors
 def similar(
-    raster: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FEATURES",
-            help="Raster of features, as `geohier embed` writes it, or any image.",
-            show_default=False,
-        ),
-    ],
+    raster: FeaturesArgument,
     at: Annotated[
         list[str] | None,
         typer.Option(metavar="X,Y", help="A place, in the raster's CRS; may be repeated."),
@@ -42,9 +45,7 @@ def similar(
     lonlat: Annotated[
         bool, typer.Option("--lonlat", help="What --at gives is longitude and latitude.")
     ] = False,
-    radius_m: Annotated[
-        float, typer.Option(help="Radius of the disc that a point stands for, m; 0 is its pixel.")
-    ] = 0,
+    radius_m: RadiusM = 0,
     count: Annotated[int, typer.Option("--count", "-n", help="Places to list.")] = 10,
     apart_m: Annotated[
         float | None,
@@ -56,23 +57,12 @@ def similar(
     listing: Annotated[
         Path | None, typer.Option("--list", help="File for the list: .geojson or .csv.")
     ] = None,
-    bands: Annotated[
-        str | None,
-        typer.Option(help="Bands that are features: 4,3,2 or names.", show_default="all but alpha"),
-    ] = None,
-    nodata: Annotated[
-        float | None, typer.Option(help="Nodata value, in place of what the file declares.")
-    ] = None,
-    restart: Annotated[
-        bool, typer.Option("--restart", help="Throw away the parts of an unfinished run.")
-    ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace finished outputs of another run.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Neither progress nor notes on stderr.")
-    ] = False,
+    bands: FeatureBands = None,
+    nodata: Nodata = None,
+    restart: Restart = False,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """List the places of a raster that are most similar to given ones; map the similarity.
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from geohier.cli.errors import reports_errors
+from geohier.cli.usual_options import ResultAsJson, Resume, TrainingQuiet
 
 
 @reports_errors
@@ -25,9 +26,7 @@ def train(
             "--fast-dev-run]",
         ),
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run that is in --out, if any.")
-    ] = False,
+    resume: Resume = False,
     label_share: Annotated[
         float | None,
         typer.Option(help="Share of the labelled blocks to fit on, to see what fewer labels do."),
@@ -59,8 +58,8 @@ def train(
     half: Annotated[
         bool, typer.Option("--half", help="Store the model's weights in half the space (float16).")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    as_json: ResultAsJson = False,
+    quiet: TrainingQuiet = False,
 ) -> None:
     """Train a model on the scenes of CONFIG and write its directory, OUT/model.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from geohier.cli.errors import reports_errors, say
+from geohier.cli.usual_options import TrainingQuiet
 
 if TYPE_CHECKING:
     from geohier.studies.tune_record import Tried
@@ -37,7 +38,7 @@ def tune(
         bool, typer.Option("--allow-download", help="Fetch published weights that are not here.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the trials as JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    quiet: TrainingQuiet = False,
 ) -> None:
     """Train CONFIG with other values again and again, and write the best as OUT/best.yaml.
 
