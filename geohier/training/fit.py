@@ -39,10 +39,11 @@ from geohier.training.run_folder import (
     MODEL,
     check_folder,
     claim_folder,
+    pinned_weights,
     versions,
 )
 from geohier.training.seeding import FIELD, FIRST_WEIGHTS, derived_seed, seed_first_weights
-from geohier.training.start import Start, find_start
+from geohier.training.start import Start, find_start, start_of_finished
 
 LOG = logging.getLogger(__name__)
 
@@ -97,10 +98,15 @@ def train(
         out.parent.mkdir(parents=True, exist_ok=True)
     lock = OutputLock(out)
     try:
-        start = find_start(config, allow_download=allow_download)
+        finished = (out / MODEL).is_dir()
+        start = (
+            start_of_finished(config, pinned_weights(out))
+            if finished
+            else find_start(config, allow_download=allow_download)
+        )
         config = start.config
         check_folder(out, config, resume=resume)
-        if (out / MODEL).is_dir():
+        if finished:
             return _finished(out / MODEL, half=half)
         encoder_name_in_smp(config.model.encoder)  # a misspelt one is known before data are read
         check_loggers(config.training.loggers)

@@ -29,9 +29,15 @@ from geohier.training.pretrain_picture import draw_examples
 from geohier.training.pretrain_result import ENCODER, save_encoder, whole_statistics
 from geohier.training.pretrain_task import PretrainTask
 from geohier.training.progress import say_notes
-from geohier.training.run_folder import CHECKPOINTS, CURVE, check_folder, claim_folder
+from geohier.training.run_folder import (
+    CHECKPOINTS,
+    CURVE,
+    check_folder,
+    claim_folder,
+    pinned_weights,
+)
 from geohier.training.seeding import seed_first_weights
-from geohier.training.start import Start, find_start
+from geohier.training.start import Start, find_start, start_of_finished
 
 EXAMPLES = "examples.png"
 
@@ -65,10 +71,11 @@ def pretrain(config: TrainConfig, out: Path, *, resume: bool = False, quiet: boo
         out.parent.mkdir(parents=True, exist_ok=True)
     lock = OutputLock(out)
     try:
-        start = find_start(config)
+        finished = (out / ENCODER).is_file()
+        start = start_of_finished(config, pinned_weights(out)) if finished else find_start(config)
         config = start.config
         check_folder(out, config, resume=resume, decides=pretraining_values)
-        if (out / ENCODER).is_file():
+        if finished:
             return out / ENCODER
         encoder_name_in_smp(config.model.encoder)  # a misspelt one is known before data are read
         data = prepare_unlabelled(config)

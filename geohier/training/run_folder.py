@@ -83,6 +83,14 @@ def check_folder(
         raise ConfigError(_why_not(out, config, decides))
 
 
+def pinned_weights(out: Path) -> str | None:
+    """Return the SHA-256 of the weights that a run started from; None if it cannot be told."""
+    try:
+        return TrainConfig.model_validate(read_document(out / CONFIG)).weights.sha256
+    except (ConfigError, ValidationError):
+        return None
+
+
 def claim_folder(
     out: Path, config: TrainConfig, data: Hashed, decides: Decides = deciding_values
 ) -> None:

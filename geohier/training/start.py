@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from torch import nn
 
 from geohier.config.schema import TrainConfig
-from geohier.errors import ConfigError
+from geohier.errors import ConfigError, ModelError, ResourceError
 from geohier.geo.bands import BandSet
 from geohier.models.published import find, published
 from geohier.models.transfer import Transfer, start_from
@@ -36,6 +36,22 @@ class Start:
             normalised=self.config.data.normalise == "train",
             least_matched=self.config.weights.least_matched,
         )
+
+
+def start_of_finished(config: TrainConfig, sha256: str | None) -> Start:
+    """Find the weights that a finished run started from; their SHA-256 will do if they are gone.
+
+    Raises:
+        ConfigError: nobody publishes weights of that name.
+        ModelError, ResourceError: they are gone, and so is the SHA-256 of the run.
+    """
+    try:
+        return find_start(config)
+    except (ModelError, ResourceError):
+        if sha256 is None:
+            raise
+        pinned = config.weights.model_copy(update={"sha256": config.weights.sha256 or sha256})
+        return Start(config.model_copy(update={"weights": pinned}))
 
 
 def find_start(config: TrainConfig, *, allow_download: bool = False) -> Start:

@@ -10,7 +10,7 @@ from roof_scenes import MakeConfig
 from safetensors.torch import load_file
 
 from geohier.config.load import dump_config
-from geohier.errors import ConfigError, ModelError, ResourceError
+from geohier.errors import ConfigError, ModelError, OutputExistsError, ResourceError
 from geohier.models.directory import load_model
 from geohier.models.manifest import SUMS, WEIGHTS
 from geohier.training.fit import train
@@ -82,6 +82,23 @@ def test_a_run_goes_on_only_with_the_weights_that_it_began_with(
     assert (again / SUMS).read_text() == before
     with pytest.raises(ConfigError, match=r"weights\.sha256 was"):
         train(make_config(training=STILL), tmp_path / "run", resume=True, quiet=True)
+
+
+def test_a_finished_run_needs_no_weights_any_more(
+    make_config: MakeConfig, trained: Path, tmp_path: Path
+) -> None:
+    config = make_config(training=STILL, weights={"file": trained})
+    model = train(config, tmp_path / "run", quiet=True)
+    trained.rename(tmp_path / "elsewhere")
+    assert train(config, tmp_path / "run", resume=True, quiet=True) == model
+    with pytest.raises(OutputExistsError):
+        train(config, tmp_path / "run", quiet=True)
+    another = make_config(training={**STILL, "seed": 1}, weights={"file": trained})
+    with pytest.raises(ConfigError, match=r"training\.seed was 0, now 1"):
+        train(another, tmp_path / "run", resume=True, quiet=True)
+    (model.parent / "config.yaml").write_text("")
+    with pytest.raises(ModelError, match="no such file or model directory"):
+        train(config, tmp_path / "run", resume=True, quiet=True)
 
 
 def test_published_weights_are_found_by_name(
