@@ -19,6 +19,11 @@ type Row = tuple[str, Mapping[str, str]]
 """Where a row stands, for messages, and its cells by column."""
 
 
+UNLABELLED = (
+    "; images without labels are for `geohier pretrain` and `geohier data check --unlabelled`"
+)
+
+
 def read_table(path: Path, config: DataConfig) -> Iterator[LabelledScene]:
     """Yield the scenes of a table that are in train or val; other splits are left out.
 
@@ -30,9 +35,10 @@ def read_table(path: Path, config: DataConfig) -> Iterator[LabelledScene]:
     columns = [find_name(name, names) for name in wanted]
     missing = [name for name, found in zip(wanted, columns, strict=True) if found is None]
     if missing:
+        alone = missing == [config.labels.column]
         raise InputError(
             f"{shown(path)}: no column {' '.join(missing)} among {' '.join(names)}: "
-            f"the columns are {' '.join(('scene', *wanted))}"
+            f"the columns are {' '.join(('scene', *wanted))}{UNLABELLED if alone else ''}"
         )
     split, *files = (str(name) for name in columns)
     scene = find_name("scene", names)

@@ -33,7 +33,7 @@ from geohier.geo.bands import BandSet
 from geohier.geo.window import Window
 from geohier.raster.derived import BandChoice
 
-IMAGE = ClassConfig(name="image", values=(0,), color="#000000")
+IMAGE = ClassConfig(name="image", values=(0,), color="#d9d9d9")
 """The one class of pixels that may be learnt from."""
 
 MOST_NAMED = 3

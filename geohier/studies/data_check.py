@@ -17,6 +17,7 @@ from geohier.data.leakage import Nearness, nearnesses
 from geohier.data.prepare import scene_step
 from geohier.data.scene_bands import choose_bands, find_bands
 from geohier.data.strips import OnPixels, labelled_strips
+from geohier.data.unlabelled import IMAGE, UnlabelledPixels, image_catalog
 from geohier.errors import InputError
 from geohier.geo.levels import LevelLadder
 from geohier.studies.data_findings import Evidence, Finding, find
@@ -144,6 +145,7 @@ def check_data(
     *,
     buffer_m: float = 0.0,
     allow_overlap: bool = False,
+    unlabelled: bool = False,
     on_pixels: OnPixels = lambda done, total: None,
 ) -> DataReport:
     """Look at all labelled scenes of a config and say what they hold and what is wrong.
@@ -155,13 +157,14 @@ def check_data(
         config: what would be trained with.
         buffer_m: labels of two splits that are closer than this, in metres, are a leak too.
         allow_overlap: tell of leaks, but take them for no error.
+        unlabelled: look at the images alone; the config is one of `of_images`.
         on_pixels: told how many pixels are done, and how many there are.
 
     Raises:
         InputError: there are no scenes, or the first one cannot be used.
         ConfigError: config and labels do not fit each other.
     """
-    evidence = _gather(config, on_pixels)
+    evidence = _gather(config, on_pixels, unlabelled=unlabelled)
     scenes = [one for one, _ in evidence.surveyed]
     near = nearnesses(
         *([one for one in scenes if one.scene.split == split] for split in SPLITS),
@@ -171,7 +174,7 @@ def check_data(
     strides = nominal_strides(
         config.model.decoder, config.model.encoder_depth, config.model.downsample
     )
-    sizes = _sizes(evidence)
+    sizes = {} if unlabelled else _sizes(evidence)
     return DataReport(
         splits={split: _split(evidence, split) for split in SPLITS if evidence.of(split)},
         objects=_objects(evidence, sizes, LevelLadder(strides=strides)),
@@ -184,17 +187,28 @@ def check_data(
     )
 
 
-def _gather(config: TrainConfig, on_pixels: OnPixels) -> Evidence:
+def of_images(config: TrainConfig) -> TrainConfig:
+    """Return a config in which all that is image is of one class, whatever the labels say."""
+    data = config.data.model_copy(update={"classes": (IMAGE,), "ignore": None})
+    return config.model_copy(update={"data": data})
+
+
+def _gather(config: TrainConfig, on_pixels: OnPixels, *, unlabelled: bool) -> Evidence:
     """Open and read all scenes; those that cannot be used are kept with the reason."""
-    catalog = read_catalog(config.data)
+    catalog = image_catalog(config.data) if unlabelled else read_catalog(config.data)
     table = LabelTable(config.data.classes, config.data.ignored)
     names, declared = choose_bands(catalog.train[0], config.data.bands)
-    rules = LabelRules.of(config.data)
+    rules = LabelRules(classes={}) if unlabelled else LabelRules.of(config.data)
     opened: list[tuple[LabelledPixels, Counter[float], tuple[float, float]]] = []
     failures: list[tuple[LabelledScene, str]] = []
     for scene in catalog.scenes:
         try:
-            one = LabelledPixels(scene, find_bands(scene, names, declared), table, rules)
+            choice = find_bands(scene, names, declared)
+            one = (
+                UnlabelledPixels(scene, choice)
+                if unlabelled
+                else LabelledPixels(scene, choice, table, rules)
+            )
             opened.append((one, one.label_values(), scene_step(one, config.data.gsd_m)))
         except InputError as error:
             failures.append((scene, str(error)))
@@ -210,6 +224,7 @@ def _gather(config: TrainConfig, on_pixels: OnPixels) -> Evidence:
         values=tuple(values for one, values, _ in opened if id(one) in kept),
         steps=tuple(step for one, _, step in opened if id(one) in kept),
         failures=tuple(failures + broken),
+        unlabelled=unlabelled,
     )
 
 

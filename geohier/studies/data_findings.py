@@ -57,6 +57,7 @@ class Evidence:
         values: pixels of each label value of those, windows aside.
         steps: their pixels per pixel at data.gsd_m, down and right.
         failures: scenes that cannot be used, and why.
+        unlabelled: whether the images were looked at alone.
     """
 
     config: TrainConfig
@@ -68,6 +69,7 @@ class Evidence:
     values: tuple[Counter[float], ...]
     steps: tuple[tuple[float, float], ...]
     failures: tuple[tuple[LabelledScene, str], ...]
+    unlabelled: bool = False
 
     def of(self, split: Split) -> list[Found]:
         """Return the scenes of one split."""
@@ -105,18 +107,34 @@ def find(
     allowed = allow_overlap or evidence.config.data.allow_overlap
     checks = [
         _grouped([text for _, text in evidence.failures], is_error=True),
-        _grouped(_labels(evidence), is_error=True),
         _grouped(_units(evidence), is_error=True),
-        _classes(evidence),
-        _splits(evidence),
-        _leaks(near, buffer_m, allowed=allowed),
         _values(evidence),
-        _specks(evidence),
         _places(evidence),
         _notes(evidence),
+        *([_common_ground(near)] if evidence.unlabelled else _of_labels(evidence)),
+        *([] if evidence.unlabelled else [_leaks(near, buffer_m, allowed=allowed)]),
     ]
     found = [finding for check in checks for finding in check]
     return tuple(sorted(found, key=lambda one: not one.is_error))
+
+
+def _of_labels(evidence: Evidence) -> list[Iterator[Finding]]:
+    return [
+        _grouped(_labels(evidence), is_error=True),
+        _classes(evidence),
+        _splits(evidence),
+        _specks(evidence),
+    ]
+
+
+def _common_ground(near: Sequence[Nearness]) -> Iterator[Finding]:
+    """Tell of train images on the ground of val images, which `geohier pretrain` leaves out."""
+    out = sorted({one.train for one in near if one.overlap})
+    if out:
+        yield Finding(
+            f"{len(out)} train scenes lie on the ground of val scenes ({out[0]}): pretraining "
+            "leaves them out"
+        )
 
 
 def _grouped(lines: Sequence[str], *, is_error: bool = False) -> Iterator[Finding]:

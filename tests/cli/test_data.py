@@ -298,6 +298,35 @@ def test_a_picture_of_scenes_without_labels_is_told_to_be_missing(
     assert not (tmp_path / "check.png").exists()
 
 
+def test_images_are_looked_at_without_labels(folder: Folder, run: Run, tmp_path: Path) -> None:
+    bad = np.full((64, 64), 7, "uint8")  # of no class: nobody reads it
+    image = np.full((3, 64, 64), 50, "uint8")
+    image[:, :16] = 0
+    folder.add("a", bad, image=image, nodata=0)
+    folder.add("b", bad, "val", east_km=0.3)
+    folder.add("c", bad, "val", east_km=20)
+    target = tmp_path / "check.png"
+    done = run("data", "check", folder.config(), "--unlabelled", "--json", "--picture", target)
+    assert done.code == 0, done.err
+    found = done.json
+    assert found["splits"]["train"]["class_px"] == {"image": 48 * 64}
+    assert found["splits"]["train"]["bands"][0]["mean"] == 50
+    assert found["objects"] == {}
+    assert found["advice"] is None
+    assert "1 train scenes lie on the ground of val scenes (a)" in " ".join(found["notes"])
+    assert target.is_file()
+
+    path = folder.path / "data" / "split.csv"
+    lines = [line.split(",") for line in path.read_text().splitlines()]
+    at = lines[0].index("mask")
+    path.write_text("\n".join(",".join((*row[:at], *row[at + 1 :])) for row in lines))
+    labelled = run("data", "check", folder.path / "roofs.yaml")
+    assert labelled.code == 3
+    assert "no column mask" in labelled.err
+    assert "`geohier data check --unlabelled`" in labelled.err
+    assert run("data", "check", folder.path / "roofs.yaml", "--unlabelled").code == 0
+
+
 @pytest.mark.parametrize("source", ["split.csv", "catalog", "train"])
 def test_the_line_that_is_printed_trains_on_the_new_split(
     folder: Folder, run: Run, source: str
