@@ -44,10 +44,6 @@ def check(
         bool,
         typer.Option("--unlabelled", help="Look at the images alone, as `geohier pretrain` does."),
     ] = False,
-    unlabelled: Annotated[
-        bool,
-        typer.Option("--unlabelled", help="Look at the images alone, as `geohier pretrain` does."),
-    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Say what the scenes of CONFIG hold, what suits them, and what is wrong with them.
