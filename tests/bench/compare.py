@@ -120,7 +120,11 @@ def score(cell: Cell, config: TrainConfig) -> Json:
 
 def check_run(cell: Cell, trained: TrainConfig, wanted: TrainConfig, *, epochs: int) -> None:
     """Refuse a run of another config; without its early stop it may have had patience."""
-    same = {"data": {"root"}, "training": {"patience", "workers"}, "weights": {"sha256"}}
+    same = {
+        "data": {"root"},
+        "training": {"patience", "workers"},
+        "weights": {"file", "sha256"},  # a model keeps no path, and names the file by its SHA-256
+    }
     whole = epochs == wanted.training.epochs
     if not whole or trained.model_dump(exclude=same) != wanted.model_dump(exclude=same):
         raise ConfigError(
