@@ -15,7 +15,7 @@ from geohier.data.label_rules import LabelRules
 from geohier.errors import ConfigError, LabelError
 from geohier.geo.gsd import pixel_size_m
 from geohier.geo.window import Window
-from geohier.raster.aoi import AreaOfInterest
+from geohier.raster.aoi import AreaOfInterest, united
 from geohier.raster.files import shown
 from geohier.raster.outlines import read_features
 
@@ -246,5 +246,4 @@ def _areas(path: Path, grid: GeoBox) -> AreaOfInterest:
     polygons = frame[frame.geom_type.isin(["Polygon", "MultiPolygon"])]
     if polygons.empty:
         raise LabelError(f"{shown(path)} holds no polygon: areas are one or more")
-    united = shapely.make_valid(polygons.union_all())
-    return AreaOfInterest(geobox=grid, polygons=united)
+    return AreaOfInterest(geobox=grid, polygons=united(polygons.geometry.to_numpy()))

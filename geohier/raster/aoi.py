@@ -54,6 +54,11 @@ class AreaOfInterest:
         return self.geobox[window.slices].extent.geom
 
 
+def united(polygons: NDArray[np.object_]) -> BaseGeometry:
+    """Return the union of polygons, of which some may cross themselves."""
+    return shapely.union_all(shapely.make_valid(polygons))
+
+
 def read_area(path: Path, geobox: GeoBox, *, layer: str | None = None) -> AreaOfInterest:
     """Read the polygons of a vector file in any CRS, for a raster's grid.
 
@@ -66,8 +71,13 @@ def read_area(path: Path, geobox: GeoBox, *, layer: str | None = None) -> AreaOf
         raise InputError(f"{path} holds no polygon: an area of interest needs one or more")
     if geobox.crs is None:
         raise InputError(f"the raster has no CRS: {path} cannot be placed on it")
-    united = shapely.make_valid(polygons.to_crs(geobox.crs.to_wkt()).union_all())
-    area = AreaOfInterest(geobox=geobox, polygons=united)
+    placed = polygons.to_crs(geobox.crs.to_wkt()).geometry.to_numpy()
+    if not np.isfinite(shapely.get_coordinates(placed)).all():
+        raise InputError(
+            f"{path} has coordinates that are no place in the raster's CRS: check its CRS and "
+            "coordinates"
+        )
+    area = AreaOfInterest(geobox=geobox, polygons=united(placed))
     whole = Window(row_off=0, col_off=0, height=geobox.height, width=geobox.width)
     if not area.touches(whole):
         raise InputError(f"{path} lies outside the raster: check its CRS and place")

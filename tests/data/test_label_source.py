@@ -133,6 +133,15 @@ def test_ground_without_a_feature_is_unlabelled_unless_said_otherwise(tmp_path: 
     assert (inside_areas == 1).sum() == 100
 
 
+def test_areas_that_cross_themselves_are_mended(tmp_path: Path) -> None:
+    path = write(tmp_path / "one.gpkg", [shapely.box(0, 0, 2, 2)])
+    bow_tie = shapely.Polygon([(10, 10), (30, 30), (30, 10), (10, 30)])
+    areas = write(tmp_path / "areas.gpkg", [bow_tie, shapely.box(20, 10, 40, 30)])
+    inside_areas = values(path, outside="ground", areas=areas)
+    assert inside_areas[20, 25] == 0
+    assert np.isnan(inside_areas[20, 9])
+
+
 def test_a_file_without_features_says_that_there_are_none(tmp_path: Path) -> None:
     path = tmp_path / "empty.geojson"
     path.write_text(json.dumps({"type": "FeatureCollection", "features": []}))

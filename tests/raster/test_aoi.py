@@ -8,7 +8,7 @@ from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
-from shapely.geometry import Point, box
+from shapely.geometry import MultiPolygon, Point, Polygon, box
 
 from geohier.errors import InputError
 from geohier.geo.window import Window
@@ -31,8 +31,6 @@ def test_a_window_s_mask_is_the_whole_mask_cut_out(
     corners = [
         (500_300 + 180 * math.cos(turn + k), 4_999_750 + 160 * math.sin(turn + k)) for k in range(4)
     ]
-    from shapely.geometry import Polygon
-
     area = AreaOfInterest(geobox=GRID, polygons=Polygon(corners).buffer(0))
     whole = area.mask(Window(row_off=0, col_off=0, height=50, width=60))
     window = Window(row_off=row, col_off=column, height=height, width=width)
@@ -50,9 +48,25 @@ def test_polygons_in_another_crs_land_on_the_same_pixels(tmp_path: Path) -> None
     np.testing.assert_array_equal(here.mask(window), there.mask(window))
 
 
+def test_polygons_that_cross_themselves_are_mended(tmp_path: Path) -> None:
+    """A bow tie, and a square that it crosses."""
+    x, y = 500_100, 4_999_900
+    bow_tie = Polygon([(x, y), (x + 100, y - 100), (x + 100, y), (x, y - 100)])
+    crossing = MultiPolygon([bow_tie, box(x + 50, y - 100, x + 150, y)])
+    area = read_area(write(tmp_path / "bow.gpkg", crossing), GRID)
+    found = area.mask(Window(row_off=0, col_off=0, height=50, width=60))
+    assert found[15, 12]
+    assert not found[11, 14]
+    assert found[12:18, 20:24].all()
+
+
 @pytest.mark.parametrize(
     ("geometry", "message"),
-    [(Point(500_100, 4_999_900), "holds no polygon"), (box(0, 0, 10, 10), "outside the raster")],
+    [
+        (Point(500_100, 4_999_900), "holds no polygon"),
+        (box(0, 0, 10, 10), "outside the raster"),
+        (box(500_100, 4_999_800, math.inf, 4_999_900), "coordinates that are no place"),
+    ],
 )
 def test_an_area_that_cannot_be_used_is_refused(
     tmp_path: Path, geometry: object, message: str
