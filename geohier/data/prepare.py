@@ -221,12 +221,17 @@ def _fields(
     kept = {name: split.fit for name, split in splits.items()}
     if training.label_share < 1:
         kept = keep_share(kept, share=training.label_share, seed=training.seed)
-    fit = tuple(_field(one, kept[one.scene.id], config) for one in scenes)
-    choose = tuple(_field(one, splits[one.scene.id].choose, config) for one in scenes)
+    fit = tuple(field_of(one, kept[one.scene.id], config) for one in scenes)
+    choose = tuple(field_of(one, splits[one.scene.id].choose, config) for one in scenes)
     return fit, choose
 
 
-def _field(one: LabelledPixels, parts: tuple[Window, ...], config: TrainConfig) -> Field:
+def field_of(one: LabelledPixels, parts: tuple[Window, ...], config: TrainConfig) -> Field:
+    """Return parts of a scene as ground that chips are cut from, at the config's GSD.
+
+    Raises:
+        InputError: the scene's GSD is unknown, or far from the wanted one.
+    """
     down, right = scene_step(one, config.data.gsd_m)
     coarser = config.model.downsample
     return Field(

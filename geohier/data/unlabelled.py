@@ -24,10 +24,11 @@ from geohier.data.labelled import LabelledPixels
 from geohier.data.labels import LabelTable
 from geohier.data.normalise import file_hash, measure_bands, own_statistics
 from geohier.data.pairs import find_images
-from geohier.data.prepare import check_units, keep_in_memory, scene_step
+from geohier.data.prepare import check_units, field_of, keep_in_memory
 from geohier.data.sampling import Field, RandomPlaces
 from geohier.data.scene_bands import choose_bands, find_bands
 from geohier.data.splits import block_split, blocks_of
+from geohier.data.units import check_sampled_range
 from geohier.errors import InputError
 from geohier.geo.bands import BandSet
 from geohier.geo.window import Window
@@ -98,7 +99,8 @@ def prepare_unlabelled(config: TrainConfig) -> PretrainingData:
     """Find, check and measure the images of a config's train scenes; labels are not looked at.
 
     Raises:
-        InputError: an image is missing or cannot be used, or none is left.
+        InputError: an image is missing, cannot be used or has other units than the first, or none
+            is left.
         BandMismatchError: a scene lacks a band.
     """
     catalog = image_catalog(config.data)
@@ -111,6 +113,7 @@ def prepare_unlabelled(config: TrainConfig) -> PretrainingData:
     scenes, notes = without_ground_of(listed, val, config.data)
     for one in scenes:
         check_units(one, names, declared)
+        check_sampled_range(one, names, declared)
     keep_in_memory(scenes)
     fit, choose = _fields(scenes, config)
     places = RandomPlaces(fit, config.chips.size_px)
@@ -195,8 +198,8 @@ def _fields(
         blocks, share=training.choose_share, buffer_px=training.buffer_px, seed=training.seed
     )
     shared = [splits[grids[_grid_of(one)][0].scene.id] for one in scenes]
-    fit = tuple(_field(one, of.fit, config) for one, of in zip(scenes, shared, strict=True))
-    choose = tuple(_field(one, of.choose, config) for one, of in zip(scenes, shared, strict=True))
+    fit = tuple(field_of(one, of.fit, config) for one, of in zip(scenes, shared, strict=True))
+    choose = tuple(field_of(one, of.choose, config) for one, of in zip(scenes, shared, strict=True))
     return fit, choose
 
 
@@ -210,17 +213,6 @@ def _blocks(scenes: Sequence[LabelledPixels], block_px: int) -> tuple[Window, ..
     first = scenes[0]
     blocks = blocks_of(*first.shape, block_px, first.scene.windows)
     return tuple(block for block in blocks if any(one.has_labels(block) for one in scenes))
-
-
-def _field(one: LabelledPixels, parts: tuple[Window, ...], config: TrainConfig) -> Field:
-    down, right = scene_step(one, config.data.gsd_m)
-    coarser = config.model.downsample
-    return Field(
-        height=one.shape[0],
-        width=one.shape[1],
-        parts=parts,
-        step=(coarser * down, coarser * right),
-    )
 
 
 def _twins(scenes: Sequence[LabelledPixels]) -> tuple[tuple[int, ...], ...]:

@@ -24,10 +24,15 @@ def write_image(tmp_path: Path) -> WriteImage:
     rows: list[dict[str, str]] = []
 
     def write(
-        name: str, *, split: str = "train", east: float = 0, crs: str | None = "EPSG:32631"
+        name: str,
+        *,
+        split: str = "train",
+        east: float = 0,
+        crs: str | None = "EPSG:32631",
+        dtype: str = "uint8",
     ) -> None:
         draw = np.random.default_rng(len(rows))
-        values = draw.integers(1, 255, (2, SIDE, SIDE)).astype("uint8")
+        values = draw.integers(1, np.iinfo(dtype).max, (2, SIDE, SIDE)).astype(dtype)
         here = Affine(1, 0, 500_000 + east, 0, -1, 5_000_000)
         box = here.c, here.f - SIDE, here.c + SIDE, here.f
         place, size = here, (SIDE, SIDE)
@@ -36,11 +41,11 @@ def write_image(tmp_path: Path) -> WriteImage:
             assert height is not None
             assert width is not None
             size = height, width
-            moved = np.zeros((2, *size), "uint8")
+            moved = np.zeros((2, *size), dtype)
             reproject(values, moved, src_transform=here, src_crs="EPSG:32631",
                       dst_transform=place, dst_crs=crs)  # fmt: skip
             values = moved
-        profile = {"count": 2, "height": size[0], "width": size[1], "dtype": "uint8", "nodata": 0}
+        profile = {"count": 2, "height": size[0], "width": size[1], "dtype": dtype, "nodata": 0}
         path = tmp_path / f"{name}.tif"
         with rasterio.open(path, "w", driver="GTiff", crs=crs, transform=place, **profile) as file:
             file.write(values)
@@ -67,6 +72,13 @@ def config(tmp_path: Path) -> TrainConfig:
 
 def names(config: TrainConfig) -> set[str]:
     return {one.scene.id for one in prepare_unlabelled(config).scenes}
+
+
+def test_wide_values_among_bytes_are_refused(write_image: WriteImage, config: TrainConfig) -> None:
+    write_image("a")
+    write_image("wide", east=1000, dtype="uint16")
+    with pytest.raises(InputError, match=r"wide\.tif: band band_1 is uint16 with values from"):
+        prepare_unlabelled(config)
 
 
 def test_scenes_need_no_labels_at_all(write_image: WriteImage, config: TrainConfig) -> None:
