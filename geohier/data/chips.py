@@ -6,7 +6,6 @@ from typing import TypedDict
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
 from geohier.config.schema import TrainConfig
@@ -17,6 +16,7 @@ from geohier.data.labels import IGNORE_INDEX
 from geohier.data.prepare import TrainingData
 from geohier.data.resample import resample_image, resample_labels
 from geohier.data.samplers import HardPlaces, fit_places
+from geohier.data.samples import Samples
 from geohier.data.sampling import (
     Place,
     RandomPlaces,
@@ -42,7 +42,7 @@ class Chip(TypedDict):
     scene: str
 
 
-class ChipDataset(Dataset[Chip]):
+class ChipDataset(Samples[Chip]):
     """Cuts chips at places. What chip `i` of an epoch is depends on (seed, epoch, i) alone.
 
     Args:
@@ -59,24 +59,19 @@ class ChipDataset(Dataset[Chip]):
         places: RandomPlaces | Sequence[Place],
         size_px: int,
     ) -> None:
+        super().__init__(chips_per_epoch(config, places))
         self.scenes = data.train
         self.size_px = size_px
         self.seed = config.training.seed
         self.places = places
-        self.length = chips_per_epoch(config, places)
-        self.statistics = [_mean_and_std(bands) for bands in data.normalised_by]
+        self.statistics = [mean_and_std(bands) for bands in data.normalised_by]
         self.augment = augmentation(config.augment)
-        self._epoch = torch.zeros((), dtype=torch.int64)
-        self._epoch.share_memory_()  # type: ignore[no-untyped-call]
 
     def set_epoch(self, epoch: int) -> None:
         """Start an epoch; workers that are already running see it too."""
-        self._epoch.fill_(epoch)
+        super().set_epoch(epoch)
         if isinstance(self.places, RandomPlaces):
             self.places.set_epoch(epoch)
-
-    def __len__(self) -> int:
-        return self.length
 
     def __getitem__(self, index: int) -> Chip:
         if not 0 <= index < self.length:
@@ -85,7 +80,7 @@ class ChipDataset(Dataset[Chip]):
             place = self.places[index]
             image, mask, valid = self._cut(place)
         else:
-            rng = sample_rng(self.seed, int(self._epoch), index)
+            rng = sample_rng(self.seed, self.epoch, index)
             place = self.places.draw(rng)
             image, mask, valid = self._augmented(*self._cut(place), int(rng.integers(2**62)))
         return Chip(
@@ -120,7 +115,7 @@ class ChipDataset(Dataset[Chip]):
         return image, mask, valid
 
 
-def _mean_and_std(bands: BandSet) -> tuple[Tensor, Tensor]:
+def mean_and_std(bands: BandSet) -> tuple[Tensor, Tensor]:
     """Return mean and deviation of the bands, each `(C, 1, 1)`."""
     mean, std = [band.mean for band in bands], [band.std for band in bands]
     return torch.tensor(mean)[:, None, None], torch.tensor(std)[:, None, None]

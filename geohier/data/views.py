@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
 from geohier.config.schema import TrainConfig
 from geohier.data.augment import augmentation
-from geohier.data.chips import chips_per_epoch
+from geohier.data.chips import chips_per_epoch, mean_and_std
 from geohier.data.labelled import inside
 from geohier.data.resample import resample_image
+from geohier.data.samples import Samples
 from geohier.data.sampling import (
     Place,
     RandomPlaces,
@@ -28,7 +28,6 @@ from geohier.data.sampling import (
     sample_rng,
 )
 from geohier.data.unlabelled import PretrainingData
-from geohier.geo.bands import BandSet
 from geohier.geo.window import Window
 
 POINTS = 8
@@ -59,7 +58,7 @@ class Views(TypedDict):
     seen: Tensor
 
 
-class ViewDataset(Dataset[Views]):
+class ViewDataset(Samples[Views]):
     """Cuts views at places. What sample `i` of an epoch is depends on (seed, epoch, i) alone.
 
     Args:
@@ -76,23 +75,14 @@ class ViewDataset(Dataset[Views]):
         places: RandomPlaces | Sequence[Place],
         size_px: int,
     ) -> None:
+        super().__init__(chips_per_epoch(config, places))
         self.data = data
         self.config = config
         self.places = places
         self.size_px = size_px
-        self.length = chips_per_epoch(config, places)
-        self.statistics = [_mean_and_std(bands) for bands in data.normalised_by]
+        self.statistics = [mean_and_std(bands) for bands in data.normalised_by]
         still = {"band_dropout": 0.0, "flips": False, "rotations": False}  # those come later
         self.augment = augmentation(config.augment.model_copy(update=still))
-        self._epoch = torch.zeros((), dtype=torch.int64)
-        self._epoch.share_memory_()  # type: ignore[no-untyped-call]
-
-    def set_epoch(self, epoch: int) -> None:
-        """Start an epoch; workers that are already running see it too."""
-        self._epoch.fill_(epoch)
-
-    def __len__(self) -> int:
-        return self.length
 
     def __getitem__(self, index: int) -> Views:
         if not 0 <= index < self.length:
@@ -101,7 +91,7 @@ class ViewDataset(Dataset[Views]):
             place = self.places[index]
             nowhere = np.zeros((0, 2))
             return _together([(*self._cut(place), nowhere)])
-        rng = sample_rng(self.config.training.seed, int(self._epoch), index)
+        rng = sample_rng(self.config.training.seed, self.epoch, index)
         place = self.places.draw(rng)
         if not self.config.pretraining.contrast:
             return _together([self._changed(place, np.zeros((0, 2)), rng)])
@@ -172,12 +162,6 @@ class ViewDataset(Dataset[Views]):
         mean, std = self.statistics[place.scene]
         image = (image - mean).div_(std)
         return image.where(valid, 0.0), counts[None]
-
-
-def _mean_and_std(bands: BandSet) -> tuple[Tensor, Tensor]:
-    """Return mean and deviation of the bands, each `(C, 1, 1)`."""
-    mean, std = [band.mean for band in bands], [band.std for band in bands]
-    return torch.tensor(mean)[:, None, None], torch.tensor(std)[:, None, None]
 
 
 def _together(views: list[tuple[Tensor, Tensor, Points]]) -> Views:
