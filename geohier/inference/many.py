@@ -14,12 +14,10 @@ from geohier.inference.options import PredictOptions
 from geohier.inference.pipeline import Prediction, run_job
 from geohier.inference.predictor import Predictor
 from geohier.inference.progress import Progress
-from geohier.inference.target import check_outside_models
+from geohier.inference.target import check_named_geotiff, check_outside_models, is_geotiff_name
 from geohier.raster.layers import layer_path
 from geohier.raster.reader import OpenOptions
 from geohier.raster.source import PixelSource
-
-GEOTIFF_SUFFIXES = (".tif", ".tiff")
 
 type OpenSource = Callable[[], PixelSource]
 type WatchJob = Callable[[Job], AbstractContextManager[Progress | None]]
@@ -73,11 +71,10 @@ def assign(
 def _check_name(out: Path, results: int) -> None:
     if out.is_dir() or out.suffix == "":
         return
-    is_tiff = out.suffix.lower() in GEOTIFF_SUFFIXES
-    if results > 1 and (is_tiff or out.is_file()):
+    if results > 1 and (is_geotiff_name(out) or out.is_file()):
         raise ConfigError(f"{out} names a file, but there are {results} scenes: name a folder")
-    if results == 1 and not is_tiff:
-        raise ConfigError(f"{out}: results are GeoTIFFs: call it {out.stem}.tif")
+    if results == 1:
+        check_named_geotiff(out)
 
 
 def _mosaic(scenes: Sequence[Scene | str], target: Path, options: OpenOptions) -> Assignment:

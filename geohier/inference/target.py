@@ -7,6 +7,8 @@ from geohier.errors import ConfigError
 from geohier.models.manifest import is_model
 from geohier.raster.files import shown
 
+GEOTIFF_SUFFIXES = (".tif", ".tiff")
+
 
 def check_outside_models(target: Path) -> None:
     """Check that a result does not come to lie in a model directory.
@@ -20,6 +22,21 @@ def check_outside_models(target: Path) -> None:
             f"{shown(target)} would lie in a model directory, whose files are fixed: choose "
             "another path"
         )
+
+
+def is_geotiff_name(target: Path) -> bool:
+    """Return whether a result may be called so."""
+    return target.suffix.lower() in GEOTIFF_SUFFIXES
+
+
+def check_named_geotiff(target: Path) -> None:
+    """Check that a result is called what it is.
+
+    Raises:
+        ConfigError: its name says that it is something else than a GeoTIFF.
+    """
+    if not target.is_dir() and not is_geotiff_name(target):
+        raise ConfigError(f"{target}: results are GeoTIFFs: call it {target.stem}.tif")
 
 
 def check_not_read(outputs: Iterable[Path], read: Iterable[Path]) -> None:

@@ -107,7 +107,8 @@ def read_file(path: Path) -> bytes:
 
 def _check_is_model(folder: Path) -> None:
     if not folder.is_dir():
-        raise ModelError(f"{shown(folder)}: there is no such folder: give a model directory")
+        found = "is a file" if folder.exists() else "there is no such folder"
+        raise ModelError(f"{shown(folder)}: {found}: give a model directory")
     if not (folder / SUMS).is_file():
         inner = folder / "model"
         hint = f"did you mean {shown(inner)}?" if is_model(inner) else f"it has no {SUMS}"

@@ -109,7 +109,8 @@ def place_of(
             f"{shown(path)} is placed by ground control points only: warp it first (gdalwarp)"
             if points
             else f"{shown(path)} does not say where it lies (no CRS or no geotransform): add them "
-            "(gdal_edit), or pass --allow-ungeoreferenced to work in pixels"
+            "(gdal_edit), or pass --allow-ungeoreferenced to predict and embed, which work in "
+            "pixels then"
         )
     if not np.isfinite(dataset.transform[:6]).all():
         raise InputError(f"{shown(path)} lies at no place (NaN): mend its geotransform")

@@ -78,9 +78,9 @@ def local_file(path: str | Path) -> Path:
     except (OSError, ValueError) as error:
         raise RasterReadError(f"{name} cannot be opened: {first_cause(error)}") from error
     if stat.S_ISDIR(about.st_mode):
-        raise InputError(f"{name} is a folder: give a raster file")
+        raise InputError(f"{name} is a folder: give a file")
     if not stat.S_ISREG(about.st_mode):
-        raise UnsafeInputError(f"{name} is a pipe or a device: give a raster file")
+        raise UnsafeInputError(f"{name} is a pipe or a device: give a file")
     if about.st_size == 0:
         raise RasterReadError(f"{name} is empty (0 bytes)")
     return Path(path).absolute()

@@ -48,7 +48,10 @@ def read_features(path: str | Path, *, layer: str | None = None) -> Any:  # noqa
         raise InputError(f"{shown(path)} is a table without geometries: give polygons")
     frame = frame[frame.geometry.notna() & ~frame.geometry.is_empty]
     if frame.crs is None:
-        raise InputError(f"{shown(path)} has no CRS: its features cannot be placed")
+        raise InputError(
+            f"{shown(path)} has no CRS, so its features cannot be placed: write it with one, as "
+            "ogr2ogr -a_srs does"
+        )
     return frame
 
 
@@ -89,7 +92,8 @@ def _vector_io(path: str | Path) -> Iterator[None]:
     if not is_vector(path):
         formats = ", ".join(SIGNATURES.values())
         raise InputError(
-            f"{shown(path)} is not a vector file that geohier reads: {formats}, GeoJSON"
+            f"{shown(path)} is not a vector file that geohier reads: convert it (ogr2ogr) to "
+            f"{formats} or GeoJSON"
         )
     try:
         yield
@@ -97,5 +101,10 @@ def _vector_io(path: str | Path) -> Iterator[None]:
         raise
     except Exception as error:
         raise InputError(
-            f"{shown(path)} cannot be read as a vector file: {first_cause(error)}"
+            f"{shown(path)} cannot be read as a vector file: {_without_hint(error)}"
         ) from error
+
+
+def _without_hint(error: Exception) -> str:
+    """Return what went wrong without pyogrio's advice for calling it."""
+    return first_cause(error).split("; It might help to")[0]

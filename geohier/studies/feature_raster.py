@@ -13,6 +13,9 @@ from geohier.raster.moments import sample_moments
 from geohier.raster.reader import band_looks_like_alpha
 from geohier.raster.source import PixelReader, PixelSource
 
+MOST_NAMES = 12
+"""Bands that are named one by one in a message."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureRaster:
@@ -94,12 +97,18 @@ def _asked_for(source: PixelSource, wanted: Sequence[str]) -> tuple[int, ...]:
         places = numbers if band in numbers else names
         key = band if band in numbers else canonical(band)
         if not key or key not in places:
-            there = " ".join(one.name or n for one, n in zip(source.bands, numbers, strict=True))
-            raise ConfigError(f"no band {band!r} in {source.name}, which has {there}")
+            there = [one.name or n for one, n in zip(source.bands, numbers, strict=True)]
+            raise ConfigError(f"no band {band!r} in {source.name}, which has {_in_short(there)}")
         found.append(places.index(key))
     if len(set(found)) < len(found):
         raise ConfigError(f"--bands {','.join(wanted)} names a band twice: name each once")
     return tuple(found)
+
+
+def _in_short(names: Sequence[str]) -> str:
+    if len(names) <= MOST_NAMES:
+        return " ".join(names)
+    return f"{len(names)}: {names[0]} {names[1]} ... {names[-1]}, or 1 to {len(names)}"
 
 
 def _bands(

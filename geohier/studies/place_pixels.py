@@ -162,9 +162,13 @@ def _notes(
     dropped: int,
 ) -> Iterator[str]:
     name = shown(places.path)
-    outside = places.outside(raster.source.geobox)
-    if outside:
+    inside = places.inside(raster.source.geobox)
+    if not inside.all():
+        outside = int((~inside).sum())
         yield f"{name}: {outside} of {len(places)} places lie outside the raster: left out"
+    covered = int((inside & (places.classes >= 0) & ~seen).sum())
+    if covered:
+        yield f"{name}: {covered} places have no pixel that later ones leave them: left out"
     if nodata:
         lost = int((seen & ~np.isin(np.arange(len(places)), kept)).sum())
         yield f"{name}: {nodata} pixels at places are nodata: left out ({lost} places wholly)"

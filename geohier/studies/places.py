@@ -41,12 +41,11 @@ class Places:
     def __len__(self) -> int:
         return len(self.classes)
 
-    def outside(self, grid: GeoBox) -> int:
-        """Return how many places lie wholly outside of the grid."""
-        inside = shapely.intersects(
-            self.features.shapes, shapely.box(0, 0, grid.width, grid.height)
+    def inside(self, grid: GeoBox) -> NDArray[np.bool_]:
+        """Return which places lie on the grid, if only in part."""
+        return np.asarray(
+            shapely.intersects(self.features.shapes, shapely.box(0, 0, grid.width, grid.height))
         )
-        return int((~inside).sum())
 
 
 def read_places(path: Path, grid: GeoBox, *, radius_m: float = 0) -> Places:

@@ -13,7 +13,7 @@ from geohier.errors import ConfigError, LabelError
 from geohier.inference.options import PredictOptions
 from geohier.inference.pipeline import Prediction, predict_raster
 from geohier.inference.progress import Progress
-from geohier.inference.target import check_not_read
+from geohier.inference.target import check_named_geotiff, check_not_read
 from geohier.models.card import ClassLabel, ModelCard
 from geohier.raster.files import shown
 from geohier.raster.layers import labels_layer
@@ -117,9 +117,10 @@ def map_probe(
         progress: called as work goes on.
 
     Raises:
-        ConfigError: the result would lie over the labels or the raster.
+        ConfigError: the result would lie over the labels or the raster, or is not called .tif.
         GeohierError: as `predict_raster` says.
     """
+    check_named_geotiff(target)
     check_not_read([target], [] if labels is None else [labels])
     fixed = replace(
         options or PredictOptions(),

@@ -16,7 +16,7 @@ from geohier.errors import ConfigError, InputError
 from geohier.geo.window import Window
 from geohier.inference.identity import check_unchanged, identities, inputs_of, versions
 from geohier.inference.progress import Progress
-from geohier.inference.target import check_not_read, check_outside_models
+from geohier.inference.target import check_named_geotiff, check_not_read, check_outside_models
 from geohier.raster.layers import FEATURES, STEPS, Layer, features_layer
 from geohier.raster.parts import FinishedRun, PartStore, UpToDate, open_run
 from geohier.studies.feature_raster import FeatureRaster
@@ -109,12 +109,13 @@ def map_similarity(
 
     Raises:
         OutputExistsError: `target` belongs to another run.
-        ConfigError: `target` is among what is read or in a model directory.
+        ConfigError: `target` is among what is read or in a model directory, or not called .tif.
         ResourceError: the disk does not suffice; what is finished is kept.
         OutputLockedError: another process is writing `target`.
     """
     source = similarity.raster.source
     inputs = inputs_of(source)
+    check_named_geotiff(target)
     check_outside_models(target)
     check_not_read([target], [*inputs, *(() if labels is None else (labels,))])
     before = identities(inputs)

@@ -132,6 +132,7 @@ def test_places_that_cannot_be_left_out_are_said_to_be_unjudged(
         (("-a", "kind", "--radius-m", -1), 2, "radius of -1 m"),
         (("-a", "kind", "--bands", "nir"), 2, "no band 'nir' in scene, which has red green blue"),
         (("-a", "kind", "--head", "forest"), 2, "'forest' is not one of"),
+        (("-a", "kind", "-q", "-o", "map.png"), 2, "results are GeoTIFFs: call it map.tif"),
     ],
 )
 def test_options_that_cannot_be_are_told_in_one_line(
@@ -152,6 +153,10 @@ def test_labels_that_do_not_serve_are_told_in_one_line(
     lines = write_places(tmp_path / "lines.gpkg", [line, line], kind=["a", "b"])
     table = tmp_path / "table.csv"
     table.write_text("x,y,kind\n1,2,a\n")
+    brace = tmp_path / "brace.geojson"
+    brace.write_text("{")
+    unplaced = write_places(tmp_path / "unplaced.shp", [point(9, 0)], kind=["a"])
+    unplaced.with_suffix(".prj").unlink()
     bare = tmp_path / "bare.geojson"
     frame = geopandas.GeoDataFrame({"kind": []}, geometry=[], crs=4326)
     frame.to_file(bare, driver="GeoJSON")
@@ -160,7 +165,10 @@ def test_labels_that_do_not_serve_are_told_in_one_line(
         alike: "all labelled pixels are a: a map needs two classes",
         lines: "holds no polygons or points",
         scene: "is not a vector file",
-        table: "is not a vector file",
+        table: "is not a vector file that geohier reads: convert it (ogr2ogr) to GeoPackage",
+        brace: "being in a supported file format.\n",
+        unplaced: "has no CRS, so its features cannot be placed: write it with one",
+        tmp_path: "is a folder: give a file",
         bare: "holds no features",
         tmp_path / "gone.gpkg": "no such file",
     }.items():

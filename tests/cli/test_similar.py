@@ -112,6 +112,7 @@ def test_negative_coordinates_are_taken_as_they_are(run: Callable, scene: Path) 
         (("--at", IN_FOREST, "--radius-m", -3), 2, "radius of -3 m"),
         (("--at", IN_FOREST, "--bands", "red"), 2, "one band has not"),
         (("--at", IN_FOREST, "--list", "places.txt"), 2, "ends in .geojson or .csv"),
+        (("--at", IN_FOREST, "--out", "like.png"), 2, "results are GeoTIFFs: call it like.tif"),
     ],
 )
 def test_mistakes_are_told_in_one_line(

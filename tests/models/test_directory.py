@@ -114,7 +114,7 @@ def test_what_is_no_model_directory_is_refused(tmp_path: Path, folder: Path) -> 
         load_model(tmp_path / "absent")
     with pytest.raises(ModelError, match="did you mean"):
         load_model(folder.parent)
-    with pytest.raises(ModelError, match="no such folder"):
+    with pytest.raises(ModelError, match="is a file: give a model directory"):
         load_model(folder / WEIGHTS)
 
 

@@ -99,6 +99,14 @@ def test_what_is_outside_or_nodata_is_left_out_and_counted(
     assert "6 pixels at places are nodata: left out (1 places wholly)" in notes
 
 
+def test_places_that_others_cover_are_counted(tmp_path: Path, numbered: FeatureRaster) -> None:
+    shapes = [point(5, 5), point(5, 7), point(5, 5)]
+    path = write_places(tmp_path / "three.gpkg", shapes, kind=["a", "b", "b"])
+    pixels = pixels_at(read_labelled_places(path, GRID, "kind"), numbered)
+    assert sorted(pixels.places.tolist()) == [1, 2]
+    assert any("1 places have no pixel that later ones leave" in note for note in pixels.notes)
+
+
 def test_only_windows_around_the_places_are_read(
     tmp_path: Path, numbered: FeatureRaster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,6 +186,12 @@ def test_bands_are_named_or_numbered_each_once(write_scene: Write, wanted: tuple
     for wrong in (("1", "blue"), ("4",), ("nir",)):
         with pytest.raises(ConfigError, match=r"names a band twice|no band"):
             FeatureRaster.of(source, wrong)
+
+
+def test_of_many_bands_a_message_names_a_few(write_scene: Write) -> None:
+    source = open_raster(write_scene(np.ones((100, 4, 4), "uint8")))
+    with pytest.raises(ConfigError, match=r"which has 100: 1 2 \.\.\. 100, or 1 to 100$"):
+        FeatureRaster.of(source, ("nir",))
 
 
 def test_a_band_of_one_value_and_alpha_are_no_features(write_scene: Write) -> None:

@@ -220,7 +220,7 @@ def test_a_scene_without_a_place_is_mapped_in_pixels_if_allowed(
     predict: Callable, write_scene: Write, tmp_path: Path
 ) -> None:
     drawn = write_scene(values(), "drawn.tif", crs=None)
-    assert "pass --allow-ungeoreferenced" in predict(of=drawn, code=3).err
+    assert "pass --allow-ungeoreferenced to predict" in predict(of=drawn, code=3).err
     predict("--allow-ungeoreferenced", of=drawn)
     np.testing.assert_array_equal(read(tmp_path / "map.tif"), brightest(values()))
 
