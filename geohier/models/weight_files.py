@@ -23,6 +23,8 @@ from geohier.raster.files import shown
 NESTED = ("state_dict", "model_state_dict", "model", "teacher", "student", "encoder", "backbone")
 """Where checkpoints of other tools keep the tensors, most usual first."""
 
+OF_A_RUN = ("model", "encoder.safetensors")
+"""What the folder of a run holds that a training can start from."""
 
 ABOUT = "geohier"
 """Metadata of a safetensors file in which a pretrained encoder tells of itself, as JSON."""
@@ -85,7 +87,11 @@ def read_weights(path: Path, sha256: str | None = None) -> Weights:
 
 def _of_model(folder: Path, sha256: str | None) -> Weights:
     if not is_model(folder):
-        raise ModelError(f"weights {shown(folder)}: is a folder, but no model directory")
+        inside = [
+            path for path in map(folder.joinpath, OF_A_RUN) if is_model(path) or path.is_file()
+        ]
+        hint = f"did you mean {shown(inside[0])}?" if inside else "give one, or a file of tensors"
+        raise ModelError(f"weights {shown(folder)}: is a folder, but no model directory: {hint}")
     identity = check_files(folder)
     _check_sum(folder, identity, sha256)
     card = card_in(folder, read_item(folder))

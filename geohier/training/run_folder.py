@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from geohier.config.document import read_document
-from geohier.config.load import deciding_values, dump_config, values_hash
+from geohier.config.load import deciding_values, dump_config, pretraining_values, values_hash
 from geohier.config.schema import TrainConfig
 from geohier.errors import ConfigError, InputError, OutputExistsError
 from geohier.raster.durable import write_durably, writing
@@ -32,6 +32,13 @@ CURVE = "curve.png"
 
 type Decides = Callable[[TrainConfig], dict[str, object]]
 """Picks what of a config decides the result of a run."""
+
+STARTED_BY: Mapping[str, Decides] = {
+    "geohier train": deciding_values,
+    "geohier pretrain": pretraining_values,
+}
+
+WEIGHTS = "weights.sha256"
 
 
 class Hashed(Protocol):
@@ -144,6 +151,9 @@ def _why_not(out: Path, config: TrainConfig, decides: Decides) -> str:
         before = TrainConfig.model_validate(read_document(out / CONFIG))
     except ValidationError:  # keys or values that this version does not know
         before = config
+    for command, others in STARTED_BY.items():
+        if others is not decides and _read(out)["config_sha256"] == values_hash(others(before)):
+            return f"{out} holds a run of `{command}`: give another --out"
     was, now = (dict(_leaves(decides(one))) for one in (before, config))
     key = next((key for key in now if was.get(key) != now[key]), None)
     if key is None:
@@ -151,9 +161,10 @@ def _why_not(out: Path, config: TrainConfig, decides: Decides) -> str:
             f"{out} cannot go on: another version of geohier wrote it, whose configs say other "
             "things: use that version, or give another --out"
         )
+    again = "start from the same weights (--init)" if key == WEIGHTS else "use the same config"
     return (
-        f"{out} was started with another config: {key} was {was.get(key)}, now {now[key]}; use "
-        "the same config to go on, or give another --out"
+        f"{out} was started with another config: {key} was {was.get(key)}, now {now[key]}; "
+        f"{again} to go on, or give another --out"
     )
 
 

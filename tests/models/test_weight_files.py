@@ -42,3 +42,11 @@ def test_a_file_that_says_nothing_is_taken_as_it_is(tmp_path: Path) -> None:
 def test_what_makes_no_sense_is_refused(tmp_path: Path, bands: object) -> None:
     with pytest.raises(ModelError, match="what it says of its bands is damaged"):
         read_weights(write(tmp_path / "encoder.safetensors", bands))
+
+
+def test_of_a_run_s_folder_it_is_said_what_to_give(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no model directory: give one, or a file of tensors"):
+        read_weights(tmp_path)
+    inside = write(tmp_path / "encoder.safetensors", {"names": [], "mean": None, "std": None})
+    with pytest.raises(ModelError, match=f"did you mean {inside}"):
+        read_weights(tmp_path)

@@ -6,10 +6,16 @@ from pathlib import Path
 import pytest
 from roof_scenes import MakeConfig
 
-from geohier.config.load import config_hash, dump_config
+from geohier.config.load import (
+    config_hash,
+    deciding_values,
+    dump_config,
+    pretraining_values,
+    values_hash,
+)
 from geohier.config.schema import TrainConfig
 from geohier.errors import ConfigError
-from geohier.training.run_folder import check_folder
+from geohier.training.run_folder import Decides, check_folder
 
 
 def started(out: Path, config: TrainConfig, config_sha256: str | None = None) -> Path:
@@ -49,3 +55,18 @@ def test_a_run_of_another_version_is_refused_as_one(
     (out / "config.yaml").write_text(text.replace(was, instead, 1))
     with pytest.raises(ConfigError, match="another version of geohier wrote it"):
         check_folder(out, make_config(), resume=True)
+
+
+@pytest.mark.parametrize(
+    ("by", "of", "command"),
+    [
+        (pretraining_values, deciding_values, "geohier pretrain"),
+        (deciding_values, pretraining_values, "geohier train"),
+    ],
+)
+def test_the_folder_of_another_command_is_refused_as_one(
+    make_config: MakeConfig, tmp_path: Path, by: Decides, of: Decides, command: str
+) -> None:
+    out = started(tmp_path / "run", make_config(), values_hash(by(make_config())))
+    with pytest.raises(ConfigError, match=f"holds a run of `{command}`: give another --out"):
+        check_folder(out, make_config(training={"seed": 7}), resume=True, decides=of)
