@@ -23,6 +23,8 @@ from geohier.config.section import Section
 from geohier.errors import ConfigError
 
 FREE = ("data.bands", "data.normalise")
+NOTHING = "changes nothing that a trial learns"
+
 FIXED = {
     "data": "changes which ground judges a trial, or its classes",
     "model.downsample": "changes the pixels that judge a trial",
@@ -30,8 +32,13 @@ FIXED = {
     "training.choose_share": "changes which ground judges a trial",
     "training.block_px": "changes which ground judges a trial",
     "training.buffer_px": "changes which ground judges a trial",
+    "training.processes": "is 1 in a search: each trial is watched from one process",
+    "training.workers": NOTHING,
+    "training.examples": NOTHING,
+    "training.loggers": NOTHING,
+    "pretraining": NOTHING,
 }
-"""Keys, and all below them but the free ones, by which scores could not be compared."""
+"""Keys, and all below them but the free ones, by which scores cannot or need not be compared."""
 
 
 class _Range(Section):
@@ -198,7 +205,10 @@ def _complaint(key: str, error: ValidationError) -> str:
     first = to_mend_first(error)
     where = ".".join((key, *map(str, place(first))))
     if first["type"] == "extra_forbidden":
-        return f"{where}: unknown key: a range has low, high, log and step"
+        return (
+            f"{where}: unknown key: a range has low, high, log and step; keys of the config are "
+            "written with dots, as in training.learning_rate"
+        )
     return f"{where}: {in_words(first)}"
 
 
