@@ -10,14 +10,13 @@ from typing import Annotated, Literal, Self
 from pydantic import (
     BeforeValidator,
     Field,
-    NonNegativeFloat,
-    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     model_validator,
 )
 
 from geohier.config.bands import BandConfig, BandsInput, read_bands
+from geohier.config.chips import AugmentConfig, ChipsConfig
 from geohier.config.classes import ClassConfig, ClassesInput, read_classes
 from geohier.config.curriculum import CurriculumConfig
 from geohier.config.fine_tuning import FineTuningConfig
@@ -25,6 +24,7 @@ from geohier.config.objectives import ObjectivesConfig
 from geohier.config.pretraining import PretrainingConfig
 from geohier.config.section import Section, Share
 from geohier.config.sources import SplitsConfig, TorchgeoConfig
+from geohier.config.training import TrainingConfig
 from geohier.config.weights import WeightsConfig
 from geohier.geo.bands import NormaliseBy
 
@@ -198,133 +198,6 @@ class ModelConfig(Section):
                 f"{self.decoder}: set it to he"
             )
         return self
-
-
-class ChipsConfig(Section):
-    """The samples of a training run: squares cut at random positions."""
-
-    size_px: Annotated[int, Field(ge=32, multiple_of=32)] = 512
-    """Side of a chip in the network's pixels (data.gsd_m x model.downsample), a multiple of 32."""
-    batch_size: PositiveInt = 8
-    """Chips per training step."""
-    sampler: Literal["uniform", "balanced", "labelled", "objects", "hard"] = "uniform"
-    """Where chips are cut. uniform: anywhere; labelled: around labelled pixels, for sparse labels;
-    balanced: around labelled pixels, of rare classes as often as of others, up to balance_cap;
-    objects: around objects, small ones as often as large ones; hard: a share of the chips are those
-    of the epoch before, drawn again by their loss in it."""
-    balance_cap: Annotated[float, Field(ge=1)] = 10.0
-    """How many times its share of the labelled pixels a rare class is drawn at most (balanced)."""
-    object_classes: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    """Classes whose connected regions are objects; null: all but the commonest one (objects)."""
-    hard_share: Share = 0.5
-    """Share of the chips that are drawn again by their last loss (hard)."""
-    scenes: Literal["area", "sqrt_area", "equal"] = "area"
-    """How often a scene is drawn from: in proportion to its area (with a sampler: its labels, its
-    objects), to the root of it, or as often as every other scene. A model meets new scenes, not
-    new square kilometres: where a few large scenes drown the small ones, their share is better
-    evened out."""
-    per_epoch: PositiveInt | None = None
-    """Chips per epoch; null (and megapixels_per_epoch null): as many as cover the area once."""
-    megapixels_per_epoch: PositiveFloat | None = None
-    """Megapixels of chips per epoch, instead of per_epoch."""
-
-    @model_validator(mode="after")
-    def _one_length(self) -> Self:
-        if self.per_epoch is not None and self.megapixels_per_epoch is not None:
-            raise ValueError("per_epoch and megapixels_per_epoch are both set: null one of them")
-        return self
-
-
-class AugmentConfig(Section):
-    """Random changes to training chips."""
-
-    flips: bool = True
-    """Mirror left-right and up-down, each with a chance of one half."""
-    rotations: bool = True
-    """Turn by 0, 90, 180 or 270 degrees."""
-    scale: tuple[PositiveFloat, PositiveFloat] = (0.8, 1.25)
-    """Smallest and largest factor by which objects shrink or grow, as if the GSD varied: chips are
-    resampled from the scene's own pixels, averaged where they shrink; [1, 1] turns it off."""
-    gain: Share = 0.2
-    """Largest relative change of contrast, one draw for all bands."""
-    offset: NonNegativeFloat = 0.2
-    """Largest shift of brightness in standard deviations, one draw for all bands."""
-    band_gain: Share = 0.05
-    """Largest further change of contrast, drawn for each band."""
-    band_offset: NonNegativeFloat = 0.05
-    """Largest further shift in standard deviations, drawn for each band."""
-    gamma: Share = 0.2
-    """Largest bend of the tone curve: at 0.2 the darkest and the brightest pixels move against
-    the middle by 0.2 standard deviations; 0 turns it off."""
-    haze: Share = 0.0
-    """Largest share of the image that a bright veil of soft patches covers up, all bands alike."""
-    noise: NonNegativeFloat = 0.0
-    """Largest standard deviation of noise, in those of the bands; each pixel draws its own."""
-    band_dropout: Share = 0.0
-    """Chance of each band to be blanked in a chip, so that none is relied upon alone; one is always
-    left."""
-    cutmix: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Chance of a chip to have a rectangle replaced by that of another chip of its batch, labels
-    and unlabelled pixels included."""
-
-    @model_validator(mode="after")
-    def _scale_rises(self) -> Self:
-        if self.scale[0] > self.scale[1]:
-            raise ValueError(f"scale falls from {self.scale[0]} to {self.scale[1]}: swap them")
-        return self
-
-
-class TrainingConfig(Section):
-    """How the network is fitted, and which part of the train scenes makes choices."""
-
-    epochs: PositiveInt = 60
-    """Passes over chips.per_epoch chips, at most."""
-    max_steps: PositiveInt | None = None
-    """Stop after this many steps; the schedule still spans the epochs. null: no limit."""
-    learning_rate: PositiveFloat = 1e-3
-    """Highest learning rate of AdamW, reached at the end of the warm-up."""
-    weight_decay: NonNegativeFloat = 0.01
-    """Weight decay of AdamW."""
-    warmup_epochs: NonNegativeFloat = 1.0
-    """Epochs over which the learning rate rises; then it falls along a cosine."""
-    ema_decay: Share = 0.99
-    """Share of the averaged weights that a step keeps; 0 turns averaging off (ema)."""
-    average: Literal["ema", "swa"] = "ema"
-    """Which weights are judged and kept. ema: a running mean over all steps; swa: in the last
-    epochs (swa_share) the plain mean of the weights after each of them, its normalisations measured
-    anew, and the weights themselves before."""
-    swa_share: Annotated[float, Field(gt=0, le=1)] = 0.25
-    """Share of the epochs, the last ones, whose weights are averaged (swa)."""
-    patience: PositiveInt | None = 15
-    """Epochs without a better score on the choose blocks after which to stop; null: never."""
-    precision: Literal["auto", "bf16", "fp32"] = "auto"
-    """auto: bfloat16 where the processor computes in it, else float32."""
-    workers: NonNegativeInt = 1
-    """Processes that cut chips beside the training (beside each of several); results do not depend
-    on it."""
-    processes: PositiveInt = 1
-    """Processes that share each batch: on GPUs, one for each; else they share the processors. The
-    chips and the loss are those of one process. Batch normalisations go by the whole batch on
-    GPUs; on processors each process normalises by its share, and running statistics are the mean
-    of theirs (fine_tuning.frozen_statistics: true makes that equal too). cutmix mixes within a
-    share; dropout draws in each."""
-    seed: NonNegativeInt = 0
-    """Seed of all that is drawn: choose blocks, first weights, chips, augmentation."""
-    examples: Annotated[int, Field(ge=0, le=16)] = 4
-    """Chips of the choose blocks that are drawn with labels and prediction after epochs 1, 2, 4, 8,
-    ... and after each best one, in the run's folder examples; 0: none. They change nothing."""
-    loggers: tuple[Literal["tensorboard", "mlflow"], ...] = ()
-    """Where the row of each epoch goes besides the metrics files: tensorboard, mlflow, or both;
-    they must be installed. MLflow's runs lie in the run's folder, or at $MLFLOW_TRACKING_URI."""
-    choose_share: Annotated[float, Field(gt=0, lt=1)] = 0.15
-    """Share of the train blocks that make choices (early stop, best checkpoint)."""
-    label_share: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Share of the labelled blocks outside choose that is fitted on, at least one: how a model does
-    with fewer labels. A larger share of the same seed holds a smaller one."""
-    block_px: PositiveInt = 512
-    """Side of the blocks that are shared out between fit and choose, in pixels of the scene."""
-    buffer_px: NonNegativeInt = 64
-    """Strip around each choose block that is left out of both, in pixels of the scene."""
 
 
 class TrainConfig(Section):

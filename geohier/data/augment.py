@@ -13,7 +13,7 @@ from torch.nn import functional
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from geohier.config.schema import AugmentConfig
+from geohier.config.chips import AugmentConfig
 
 
 class QuarterTurn(v2.Transform):  # type: ignore[misc]  # torchvision is untyped

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from geohier.config.schema import ChipsConfig, DataConfig, TrainConfig
+from geohier.config.chips import ChipsConfig
+from geohier.config.schema import DataConfig, TrainConfig
 from geohier.config.text import commented_config
 from geohier.data.catalog import SPLIT_FILE, Catalog, read_catalog
 from geohier.data.class_guess import ClassGuess, guess_classes

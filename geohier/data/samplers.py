@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from geohier.config.schema import ChipsConfig, TrainConfig
+from geohier.config.chips import ChipsConfig
+from geohier.config.schema import TrainConfig
 from geohier.data.fit_labels import FitLabels
 from geohier.data.label_cells import LabelCells, drawing_rates
 from geohier.data.label_objects import find_objects

@@ -19,7 +19,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
-from geohier.config.schema import TrainingConfig
+from geohier.config.training import TrainingConfig
 from geohier.errors import ModelError
 from geohier.raster.durable import draft_of, sync, write_durably, writing
 

@@ -7,7 +7,7 @@ from torch import nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from geohier.config.schema import TrainingConfig
+from geohier.config.training import TrainingConfig
 
 
 def optimizer(

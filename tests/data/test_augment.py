@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torchvision import tv_tensors
 
-from geohier.config.schema import AugmentConfig, TrainConfig
+from geohier.config.chips import AugmentConfig
+from geohier.config.schema import TrainConfig
 from geohier.data.augment import BandDropout, Haze, Noise, augmentation
 from geohier.data.chips import fit_chips
 from geohier.data.cutmix import cut_mix

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geohier.config.schema import TrainingConfig
+from geohier.config.training import TrainingConfig
 from geohier.errors import ModelError
 from geohier.training.checkpoint import BEST, LAST, RunProgress, best_weights, read_progress
 

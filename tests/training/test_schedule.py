@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from geohier.config.schema import TrainingConfig
+from geohier.config.training import TrainingConfig
 from geohier.training.schedule import optimizer, schedule, share_of_highest
 
 

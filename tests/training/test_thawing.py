@@ -8,7 +8,8 @@ from roof_scenes import MakeConfig
 from torch import nn
 
 from geohier.config.fine_tuning import FineTuningConfig
-from geohier.config.schema import ModelConfig, TrainingConfig
+from geohier.config.schema import ModelConfig
+from geohier.config.training import TrainingConfig
 from geohier.models.directory import load_model
 from geohier.models.manifest import SUMS
 from geohier.models.segmentation import build_segmenter
