@@ -65,17 +65,15 @@ def level_features(network: nn.Module, image: Tensor) -> list[Tensor]:
         )
     features: list[Tensor] = encoder(image)
     if isinstance(network, smp.FPN):
-        return _merged(network.get_submodule("decoder"), features)
+        return merged_levels(network.get_submodule("decoder"), features)
     return [level for level in features[1:] if level.shape[1] > 0]
 
 
-def _merged(decoder: nn.Module, features: Sequence[Tensor]) -> list[Tensor]:
+def merged_levels(decoder: nn.Module, features: Sequence[Tensor]) -> list[Tensor]:
     """Return the levels of smp's pyramid, finest first: what its decoder has before its answer."""
-    merged: Tensor = decoder.get_submodule("p5")(features[-1])
-    pyramid = [merged]
+    pyramid: list[Tensor] = [decoder.get_submodule("p5")(features[-1])]
     for name, skipped in zip(("p4", "p3", "p2"), features[-2:-5:-1], strict=True):
-        merged = decoder.get_submodule(name)(merged, skipped)
-        pyramid.append(merged)
+        pyramid.append(decoder.get_submodule(name)(pyramid[-1], skipped))
     return pyramid[::-1]
 
 

@@ -1,6 +1,6 @@
 """The network that learns without labels: encoder and pyramid of a segmenter, with other heads."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from geohier.errors import ConfigError
 from geohier.models.backbone import PROBE_PX
+from geohier.models.level_features import merged_levels
 
 HIDDEN = 512
 PROJECTED = 128
@@ -35,7 +36,7 @@ class Pyramid(nn.Module):
         self.encoder = network.get_submodule("encoder")
         self.decoder = network.get_submodule("decoder")
         if isinstance(network, smp.FPN):
-            self._read = _fpn_levels
+            self._read = merged_levels
             del self.decoder.seg_blocks
         else:
             self._read = _unet_levels
@@ -56,15 +57,7 @@ class Pyramid(nn.Module):
         return strides, tuple(level.shape[1] for level in levels)
 
 
-def _fpn_levels(decoder: Any, features: list[Tensor]) -> list[Tensor]:  # noqa: ANN401 - smp's
-    *_, fine, middle, coarse, coarsest = features
-    p5 = decoder.p5(coarsest)
-    p4 = decoder.p4(p5, coarse)
-    p3 = decoder.p3(p4, middle)
-    return [decoder.p2(p3, fine), p3, p4, p5]
-
-
-def _unet_levels(decoder: Any, features: list[Tensor]) -> list[Tensor]:  # noqa: ANN401 - smp's
+def _unet_levels(decoder: Any, features: Sequence[Tensor]) -> list[Tensor]:  # noqa: ANN401 - smp's
     """Return the coarsest level, and what each block makes of the one before."""
     skips = features[1:][::-1]
     levels = [decoder.center(skips[0])]

@@ -13,6 +13,7 @@ from geohier.config.load import load_config, nested, split_override
 from geohier.config.search import Numbers, Parameter, text_of
 from geohier.raster.durable import write_durably
 from geohier.studies.tune_record import Tried
+from geohier.training.figures import write_png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -96,9 +97,7 @@ def draw_search(out: Path, tried: Sequence[Tried], parameters: Sequence[Paramete
         axes.set_axis_off()
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False)
-    image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=100, metadata={"Software": None})
-    write_durably(out / PICTURE, image.getvalue())
+    write_png(figure, out / PICTURE, dpi=100)
 
 
 def _draw_course(axes: "Axes", tried: Sequence[Tried]) -> None:

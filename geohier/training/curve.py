@@ -1,10 +1,9 @@
 """The course of a run as a picture: loss, and score on the choose blocks, over the epochs."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from geohier.raster.durable import write_durably
+from geohier.training.figures import write_png
 from geohier.training.log import Row
 
 
@@ -22,6 +21,4 @@ def draw_curve(rows: Sequence[Row], best_epoch: int, path: Path) -> None:
     scores.axvline(best_epoch, color="0.6", linestyle=":", label=f"best: epoch {best_epoch}")
     scores.set(ylabel="mean IoU, choose blocks", ylim=(0, 1))
     figure.legend(loc="outside upper center", ncols=3, frameon=False)
-    image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=120, metadata={"Software": None})
-    write_durably(path, image.getvalue())
+    write_png(figure, path, dpi=120)

@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from geohier.config.schema import TrainConfig
-from geohier.data.chips import Chip, ChipDataset
+from geohier.data.samples import Samples
 from geohier.errors import ConfigError, GeohierError, RasterReadError, ResourceError
 from geohier.raster.access import BlockReadError
 from geohier.training.ranks import Rank
@@ -17,9 +17,9 @@ WORKER_SAID = re.compile(r"Caught (\w+) in DataLoader worker.*^[\w.]*\1: (.*)\Z"
 """Class and message of what a worker raised, at the end of its traceback."""
 
 
-def batches(
-    chips: ChipDataset, config: TrainConfig, *, fit: bool, rank: Rank | None = None
-) -> DataLoader[Chip]:
+def batches[T](
+    chips: Samples[T], config: TrainConfig, *, fit: bool, rank: Rank | None = None
+) -> DataLoader[T]:
     """Return the loader of a run: which chips share a batch depends on nothing but the epoch.
 
     Args:

@@ -22,11 +22,13 @@ from geohier.config.schema import TrainConfig
 from geohier.data.chips import ChipDataset
 from geohier.data.curriculum import PacedPlaces
 from geohier.data.samplers import HardPlaces
+from geohier.data.samples import Samples
 from geohier.efficiency.precision import choose_device, choose_precision
 from geohier.objectives.segmentation import SegmentationLoss
 from geohier.training.checkpoint import LAST, KeepBestAndLast
 from geohier.training.ema import AveragedWeights
 from geohier.training.hard_chips import RememberHardChips
+from geohier.training.learning import LearningTask
 from geohier.training.loader import batches, plain_worker_errors
 from geohier.training.pace import Pace
 from geohier.training.ranks import Rank, current_rank, synchronised
@@ -57,22 +59,42 @@ def run_epochs(
         keep: saves the epochs and says when to stop.
         watchers: called before `keep`.
     """
-    fit.set_epoch(keep.progress.epochs)  # the loader starts before the first epoch's hooks
     rank = current_rank()
-    chips = batches(fit, config, fit=True, rank=rank)
+    steps = len(batches(fit, config, fit=True, rank=rank))
     if rank.of > 1 and choose_device().type == "cuda":
         network = synchronised(network)
     network.to(memory_format=torch.channels_last)
-    task = SegmentationTask(network, config, loss, len(chips))
+    task = SegmentationTask(network, config, loss, steps)
     means, memory = _averaging(fit, config), _memory(fit, config.training.seed)
     gently = config.fine_tuning
     thawing = [Thaw(network, gently)] if gently.frozen_epochs != 0 else []
     fixed = [FixedStatistics(network)] if gently.frozen_statistics else []
-    callbacks = [_NextEpoch(fit), *thawing, *fixed, *means, *watchers, *memory, keep]
-    with quiet_lightning(), interruptible(callbacks), plain_worker_errors():
-        _trainer(config, callbacks, rank).fit(
+    fit_task(task, fit, choose, keep, [*thawing, *fixed, *means, *watchers, *memory])
+
+
+def fit_task[T](
+    task: LearningTask,
+    fit: Samples[T],
+    choose: Samples[T],
+    keep: KeepBestAndLast,
+    callbacks: Sequence[Callback],
+) -> None:
+    """Let a task learn from samples, and be judged by others, until its run is finished.
+
+    Args:
+        task: what learns; it knows its config.
+        fit: what is learnt from.
+        choose: what judges each epoch.
+        keep: how far the run has come, and what it leaves.
+        callbacks: called before `keep`.
+    """
+    fit.set_epoch(keep.progress.epochs)  # the loader starts before the first epoch's hooks
+    config, rank = task.config, current_rank()
+    called = [_NextEpoch(fit), *callbacks, keep]
+    with _quiet_lightning(), _interruptible(called), plain_worker_errors():
+        _trainer(config, called, rank).fit(
             task,
-            chips,
+            batches(fit, config, fit=True, rank=rank),
             batches(choose, config, fit=False, rank=rank),
             ckpt_path=os.fspath(keep.folder / LAST) if keep.progress.epochs else None,
             weights_only=True,
@@ -99,13 +121,13 @@ def _memory(fit: ChipDataset, seed: int) -> list[Callback]:
 
 
 class _NextEpoch(Callback):
-    """Tells the chips which epoch begins."""
+    """Tells the samples which epoch begins."""
 
-    def __init__(self, chips: ChipDataset) -> None:
-        self.chips = chips
+    def __init__(self, samples: Samples[Any]) -> None:
+        self.samples = samples
 
     def on_train_epoch_start(self, trainer: Trainer, *_: object) -> None:
-        self.chips.set_epoch(trainer.current_epoch)
+        self.samples.set_epoch(trainer.current_epoch)
 
 
 class _Stop(Callback):
@@ -148,7 +170,7 @@ def _shared() -> DDPStrategy:
 
 
 @contextmanager
-def interruptible(callbacks: list[Callback]) -> Iterator[None]:
+def _interruptible(callbacks: list[Callback]) -> Iterator[None]:
     """Let Ctrl-C and SIGTERM leave as what they are, and work again afterwards."""
     stop = _Stop()
     callbacks.append(stop)
@@ -163,7 +185,7 @@ def interruptible(callbacks: list[Callback]) -> Iterator[None]:
 
 
 @contextmanager
-def quiet_lightning() -> Iterator[None]:
+def _quiet_lightning() -> Iterator[None]:
     """Keep Lightning's advice away from users, who can do nothing about it."""
     log = logging.getLogger("lightning.pytorch")
     level = log.level

@@ -1,34 +1,29 @@
 """The job: from a config and images without labels to an encoder that a training starts from."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from lightning.pytorch import Callback, Trainer
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from geohier.config.load import pretraining_values
 from geohier.config.schema import TrainConfig
 from geohier.data.unlabelled import PretrainingData, prepare_unlabelled
-from geohier.data.views import ViewDataset, Views, choose_views, fit_views
-from geohier.efficiency.precision import choose_device, choose_precision
+from geohier.data.views import ViewDataset, choose_views, fit_views
 from geohier.models.backbone import encoder_name_in_smp
 from geohier.models.pretrainer import Pretrainer, check_blocks
 from geohier.models.segmentation import build_segmenter
 from geohier.objectives.laplacian import laplacian_pyramid
 from geohier.raster.durable import writing
 from geohier.raster.lock import OutputLock
-from geohier.training.checkpoint import LAST, KeepBestAndLast, best_weights, read_progress
-from geohier.training.loader import plain_worker_errors
+from geohier.training.checkpoint import KeepBestAndLast, best_weights, read_progress
 from geohier.training.log import read_rows
-from geohier.training.loop import interruptible, quiet_lightning
-from geohier.training.pretrain_log import PretrainLog, ShowPretraining, draw_pretraining
+from geohier.training.loop import fit_task
+from geohier.training.pretrain_log import PretrainLog, draw_pretraining, quality
 from geohier.training.pretrain_picture import draw_examples
 from geohier.training.pretrain_result import ENCODER, save_encoder, whole_statistics
 from geohier.training.pretrain_task import PretrainTask
-from geohier.training.progress import say_notes
+from geohier.training.progress import ShowProgress, say_notes
 from geohier.training.run_folder import (
     CHECKPOINTS,
     CURVE,
@@ -119,8 +114,9 @@ def learn(
     if not progress.finished:
         log = PretrainLog(out, progress.epochs)
         keep = KeepBestAndLast(out / CHECKPOINTS, config.training, progress)
-        shown = [] if quiet else [ShowPretraining(log, config.training.epochs)]
-        _run_epochs(task, fit, choose, [log, *shown, keep], keep)
+        shown = [] if quiet else [ShowProgress(log, config.training.epochs, quality=quality)]
+        network.to(memory_format=torch.channels_last)
+        fit_task(task, fit, choose, keep, [log, *shown])
     network.load_state_dict(best_weights(out / CHECKPOINTS))
     network.cpu().eval()
     return task
@@ -148,64 +144,3 @@ def _level_variances(chips: ViewDataset, strides: Sequence[int]) -> Tensor:
     bands = laplacian_pyramid(image, valid, strides)
     variances = [band.var(dim=(0, 2, 3), correction=0) for band in bands]
     return torch.stack(variances).clamp(min=LEAST_VARIANCE)
-
-
-def _run_epochs(
-    task: PretrainTask,
-    fit: ViewDataset,
-    choose: ViewDataset,
-    watchers: list[Callback],
-    keep: KeepBestAndLast,
-) -> None:
-    """Train until the run is finished, going on after the epochs that `keep` knows of."""
-    fit.set_epoch(keep.progress.epochs)  # the loader starts before the first epoch's hooks
-    task.network.to(memory_format=torch.channels_last)
-    callbacks: list[Callback] = [_NextEpoch(fit), *watchers]
-    with quiet_lightning(), interruptible(callbacks), plain_worker_errors():
-        _trainer(task.config, callbacks).fit(
-            task,
-            _batches(fit, task.config, fit=True),
-            _batches(choose, task.config, fit=False),
-            ckpt_path=os.fspath(keep.folder / LAST) if keep.progress.epochs else None,
-            weights_only=True,
-        )
-
-
-def _batches(views: ViewDataset, config: TrainConfig, *, fit: bool) -> DataLoader[Views]:
-    size, workers = config.chips.batch_size, config.training.workers
-    return DataLoader(
-        views,
-        batch_size=size,
-        drop_last=fit and len(views) >= size,
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        pin_memory=torch.cuda.is_available(),
-        generator=torch.Generator().manual_seed(config.training.seed),
-    )
-
-
-class _NextEpoch(Callback):
-    """Tells the views which epoch begins."""
-
-    def __init__(self, views: ViewDataset) -> None:
-        self.views = views
-
-    def on_train_epoch_start(self, trainer: Trainer, *_: object) -> None:
-        self.views.set_epoch(trainer.current_epoch)
-
-
-def _trainer(config: TrainConfig, callbacks: list[Callback]) -> Trainer:
-    device = choose_device()
-    precision = choose_precision(config.training.precision, device)
-    return Trainer(
-        accelerator=device.type,
-        devices=1,
-        precision="bf16-mixed" if precision == "bf16" else "32-true",
-        max_epochs=config.training.epochs,
-        callbacks=callbacks,
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-    )

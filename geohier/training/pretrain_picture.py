@@ -1,6 +1,5 @@
 """What a pretrained network makes of chips that it sees a part of: a picture of each run."""
 
-import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from geohier.data.views import ViewDataset
 from geohier.objectives.laplacian import laplacian_pyramid, rebuild
-from geohier.raster.durable import write_durably
+from geohier.training.figures import write_png
 from geohier.training.pretrain_task import PretrainTask
 
 EXAMPLES = 4
@@ -40,9 +39,7 @@ def draw_examples(task: PretrainTask, chips: ViewDataset, path: Path) -> None:
             ax.set_axis_off()
     for ax, (title, _) in zip(axes[0], rows[0], strict=True):
         ax.set_title(title, fontsize=9)
-    image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=110, metadata={"Software": None})
-    write_durably(path, image.getvalue())
+    write_png(figure, path, dpi=110)
 
 
 def _panels(

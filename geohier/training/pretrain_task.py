@@ -3,29 +3,22 @@
 import math
 
 import torch
-from lightning.pytorch import LightningModule
-from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
-from torch.nn.utils import get_total_norm
-from torch.optim.lr_scheduler import LRScheduler
 
 from geohier.config.schema import TrainConfig
 from geohier.data.views import Views
-from geohier.errors import ModelError
 from geohier.models.masking import draw_masks
 from geohier.models.pretrainer import Pretrainer
 from geohier.objectives.reconstruction import LevelErrors, masked_error, targets_of
 from geohier.objectives.selfsupervised import FEWEST, disagreement, features_at, spread_of
+from geohier.training.learning import LearningTask
 from geohier.training.schedule import optimizer, schedule
-from geohier.training.seeding import EPOCHS, derived_seed, seed_epoch
-from geohier.training.task import BROKEN_IN_A_ROW
+from geohier.training.seeding import EPOCHS, derived_seed
 
 
-class PretrainTask(LightningModule):
+class PretrainTask(LearningTask):
     """A network that learns without labels, on its way.
-
-    Steps whose loss or gradient is not finite change nothing; they are counted in `epoch`.
 
     Args:
         network: what learns.
@@ -35,9 +28,11 @@ class PretrainTask(LightningModule):
         steps_per_epoch: batches of an epoch.
 
     Attributes:
-        epoch: sums over the batches of this epoch: of each term, `steps`, `pixels`, `broken`.
+        epoch: as of `LearningTask`, with the `spread` of what views are to foretell.
         errors: how well the choose blocks were rebuilt in this epoch.
     """
+
+    network: Pretrainer
 
     def __init__(
         self,
@@ -48,16 +43,10 @@ class PretrainTask(LightningModule):
         spans: Tensor,
         steps_per_epoch: int,
     ) -> None:
-        super().__init__()
-        self.automatic_optimization = False
-        self.network = network
-        self.config = config
+        super().__init__(network, config, steps_per_epoch)
         self.spread = spread
         self.spans = spans
-        self.steps_per_epoch = steps_per_epoch
-        self.epoch: dict[str, float] = {}
         self.errors = LevelErrors(spans, len(network.strides))
-        self._broken_in_a_row = 0
 
     @property
     def weights(self) -> dict[str, float]:
@@ -66,29 +55,22 @@ class PretrainTask(LightningModule):
         weights = {"reconstruction": said.reconstruction, "contrast": said.contrast}
         return {name: weight for name, weight in weights.items() if weight}
 
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """Names of what is summed up over an epoch."""
+        return (*super().counted, *self.weights, "spread")
+
     def configure_optimizers(self) -> OptimizerLRScheduler:
         adamw = optimizer(self.network, self.config.training)
         return [adamw], [schedule(adamw, self.config.training, self.steps_per_epoch)]
 
-    def on_train_epoch_start(self) -> None:
-        seed_epoch(self.config.training.seed, self.current_epoch)
-        counted = ("loss", *self.weights, "spread", "steps", "pixels", "broken")
-        self.epoch = dict.fromkeys(counted, 0.0)
-        self._broken_in_a_row = 0
-
     def training_step(self, batch: Views, batch_idx: int) -> None:
         self.epoch["pixels"] += batch["valid"].numel()
-        statistics = [buffer.clone() for buffer in self.network.buffers()]
+        statistics = self.statistics()
         terms = self.terms(batch)
         loss = torch.stack([weight * terms[name] for name, weight in self.weights.items()]).sum()
-        if self._learn(loss):
-            self.epoch["steps"] += 1
-            for name, term in {"loss": loss, **terms}.items():
-                self.epoch[name] += float(term.detach())
-        else:  # the forward pass alone has spoilt the running statistics
-            for buffer, before in zip(self.network.buffers(), statistics, strict=True):
-                buffer.copy_(before)
-            self._count_broken()
+        if self.learn(loss, terms, statistics) and "contrast" in self.weights:
+            self.network.follow(self.config.pretraining.momentum)
 
     def terms(self, batch: Views) -> dict[str, Tensor]:
         """Return the terms that are learnt, of one batch."""
@@ -132,33 +114,6 @@ class PretrainTask(LightningModule):
         self.epoch["spread"] += spread_of(wanted)
         return disagreement(foretold, wanted)
 
-    def _learn(self, loss: Tensor) -> bool:
-        """Take a step unless something about it is not finite; return whether it was taken."""
-        adamw, rate = self.optimizers(), self.lr_schedulers()
-        assert isinstance(adamw, LightningOptimizer)
-        assert isinstance(rate, LRScheduler)
-        adamw.zero_grad()
-        self.manual_backward(loss)
-        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
-        if not bool((loss.detach() + get_total_norm(gradients)).isfinite()):
-            return False
-        adamw.step()
-        rate.step()
-        if "contrast" in self.weights:
-            self.network.follow(self.config.pretraining.momentum)
-        self._broken_in_a_row = 0
-        return True
-
-    def _count_broken(self) -> None:
-        self.epoch["broken"] += 1
-        self._broken_in_a_row += 1
-        if self._broken_in_a_row == BROKEN_IN_A_ROW:
-            raise ModelError(
-                f"the loss was not finite in {BROKEN_IN_A_ROW} steps in a row of epoch "
-                f"{self.current_epoch + 1}: lower training.learning_rate, or use "
-                "training.precision fp32; the checkpoint of the last whole epoch is kept"
-            )
-
     def on_validation_epoch_start(self) -> None:
         self.errors = LevelErrors(self.spans, len(self.network.strides))
 
@@ -175,12 +130,6 @@ class PretrainTask(LightningModule):
         """Return what draws the masks with which a batch is judged, in every epoch the same."""
         seed = derived_seed(self.config.training.seed, EPOCHS, 2**32 + batch)
         return torch.Generator().manual_seed(seed)
-
-    def learning_rate(self) -> float:
-        """Return the learning rate of the next step."""
-        rate = self.lr_schedulers()
-        assert isinstance(rate, LRScheduler)
-        return float(rate.get_last_lr()[0])
 
     def gains(self) -> list[float]:
         """Return by how many dB each level beats the mean predictor on the choose blocks."""

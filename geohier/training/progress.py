@@ -2,13 +2,13 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from geohier.training.log import EpochLog
-from geohier.training.task import SegmentationTask
+from geohier.training.learning import LearningTask
+from geohier.training.log import EpochLog, Row
 
 MOST_NOTES = 6
 """Notes that are shown before a run: one per scene would be too many."""
@@ -24,12 +24,20 @@ class ShowProgress(Callback):
         log: has the row of an epoch when it ends: it must stand before this in the callbacks.
         epochs: epochs that the run may last.
         stream: where to write.
+        quality: says how good the last of the epochs was.
     """
 
-    def __init__(self, log: EpochLog, epochs: int, stream: TextIO | None = None) -> None:
+    def __init__(
+        self,
+        log: EpochLog,
+        epochs: int,
+        stream: TextIO | None = None,
+        quality: Callable[[Sequence[Row]], str] | None = None,
+    ) -> None:
         self.kept = log
         self.epochs = epochs
         self.stream = stream or sys.stderr
+        self.quality = quality or _choose_score
         self.live = self.stream.isatty()
         self._start, self._done = time.monotonic(), len(log.rows)
         self._epoch_start = self._shown = self._start
@@ -45,7 +53,7 @@ class ShowProgress(Callback):
         batch: object,
         batch_idx: int,
     ) -> None:
-        assert isinstance(task, SegmentationTask)
+        assert isinstance(task, LearningTask)
         now = time.monotonic()
         if not self.live or now - self._shown < EVERY_S:
             return
@@ -62,11 +70,9 @@ class ShowProgress(Callback):
 
     def on_train_epoch_end(self, *_: object) -> None:
         row, ended = self.kept.rows[-1], len(self.kept.rows)
-        best = max(self.kept.rows, key=lambda one: one["choose_iou"] or 0)
         each = (time.monotonic() - self._start) / (ended - self._done)
         self._write(
-            f"epoch {ended}/{self.epochs}: loss {row['loss']:.3f}, choose IoU "
-            f"{row['choose_iou']:.3f} (best {best['choose_iou']:.3f} at {best['epoch']}), "
+            f"epoch {ended}/{self.epochs}: loss {row['loss']:.3f}, {self.quality(self.kept.rows)}, "
             f"{row['mpx_per_s']:.2f} Mpx/s, {row['waiting']:.0%} waiting for chips, at most "
             f"{readable(each * (self.epochs - ended))} left"
         )
@@ -74,6 +80,14 @@ class ShowProgress(Callback):
     def _write(self, line: str, end: str = "\n") -> None:
         start = "\r\x1b[K" if self.live else ""
         print(start + line, end=end, file=self.stream, flush=True)
+
+
+def _choose_score(rows: Sequence[Row]) -> str:
+    best = max(rows, key=lambda one: one["choose_iou"] or 0)
+    return (
+        f"choose IoU {rows[-1]['choose_iou']:.3f} "
+        f"(best {best['choose_iou']:.3f} at {best['epoch']})"
+    )
 
 
 def say_notes(notes: Sequence[str], stream: TextIO | None = None) -> None:

@@ -2,13 +2,9 @@
 
 import numpy as np
 import torch
-from lightning.pytorch import LightningModule
-from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.utils import get_total_norm
-from torch.optim.lr_scheduler import LRScheduler
 
 from geohier.config.schema import TrainConfig
 from geohier.data.chips import Chip
@@ -17,21 +13,16 @@ from geohier.data.labels import IGNORE_INDEX
 from geohier.errors import ModelError
 from geohier.evaluation.segmentation import class_scores, macro
 from geohier.objectives.segmentation import SegmentationLoss, losses_of_chips, weigh
-from geohier.training.ranks import current_rank, share_changes, summed, whole_batch
+from geohier.training.learning import LearningTask
+from geohier.training.ranks import summed, whole_batch
 from geohier.training.schedule import optimizer, schedule
-from geohier.training.seeding import seed_epoch
 from geohier.training.thawing import rates
 
-BROKEN_IN_A_ROW = 3
-"""Steps in a row without a finite loss after which a run is given up."""
 
+class SegmentationTask(LearningTask):
+    """A network that learns from labels.
 
-class SegmentationTask(LightningModule):
-    """A network on its way.
-
-    Batches without a labelled pixel, and steps whose loss or gradient is not finite, change
-    nothing: neither weights, nor their average, nor the schedule. They are counted in `epoch`.
-    Where several processes share the batches, all that is counted here is of the whole batch.
+    Batches without a labelled pixel change nothing, as steps that are not finite do not.
 
     Args:
         network: gives `(B, K, H, W)` logits.
@@ -40,8 +31,7 @@ class SegmentationTask(LightningModule):
         steps_per_epoch: batches of an epoch.
 
     Attributes:
-        epoch: sums over the batches of this epoch: of each loss, `steps`, `pixels`, `unlabelled`
-            and `broken`.
+        epoch: as of `LearningTask`, with the batches that are `unlabelled`.
         seen: `(K,)` labelled pixels of each class in the batches of this epoch.
         chip_losses: `(B,)` cross-entropy of each chip of the last batch, NaN for one without
             labels, if chips are drawn again by it.
@@ -52,23 +42,22 @@ class SegmentationTask(LightningModule):
     def __init__(
         self, network: nn.Module, config: TrainConfig, loss: SegmentationLoss, steps_per_epoch: int
     ) -> None:
-        super().__init__()
-        self.automatic_optimization = False
-        self.network = network
-        self.config = config
+        super().__init__(network, config, steps_per_epoch)
         self.loss = loss
-        self.steps_per_epoch = steps_per_epoch
-        self.epoch: dict[str, float] = {}
         self.seen = torch.zeros(len(config.data.classes), dtype=torch.int64)
         self.chip_losses = torch.zeros(0)
         self.difficulty: float | None = None
         self.confusion = torch.zeros(0, 0, dtype=torch.int64)
-        self._broken_in_a_row = 0
 
     @property
     def terms(self) -> tuple[str, ...]:
         """Names of the losses that are summed."""
         return tuple(self.loss.weights)
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """Names of what is summed up over an epoch."""
+        return (*super().counted, *self.terms, "unlabelled")
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         shares = rates(self.network, self.config.fine_tuning)
@@ -77,11 +66,8 @@ class SegmentationTask(LightningModule):
         return [adamw], [steps]
 
     def on_train_epoch_start(self) -> None:
-        seed_epoch(self.config.training.seed, self.current_epoch, current_rank().number)
-        counted = ("loss", *self.terms, "steps", "pixels", "unlabelled", "broken")
-        self.epoch = dict.fromkeys(counted, 0.0)
+        super().on_train_epoch_start()
         self.seen.zero_()
-        self._broken_in_a_row = 0
 
     def training_step(self, batch: Chip, batch_idx: int) -> None:
         image, own_labels = self._mixed(batch)
@@ -93,21 +79,12 @@ class SegmentationTask(LightningModule):
             self.epoch["unlabelled"] += 1
             return
         self.seen += known.bincount(minlength=len(self.seen)).cpu()
-        statistics = [buffer.clone() for buffer in self.network.buffers()]
+        statistics = self.statistics()
         logits = whole_batch(self._logits(image))
         if self._goes_by_losses:
             self.chip_losses = losses_of_chips(logits.detach(), labels).cpu()
         terms = self.loss.terms(logits, labels)
-        loss = weigh(terms, self.loss.weights)
-        if self._learn(loss):
-            share_changes(self.network.buffers(), statistics)
-            self.epoch["steps"] += 1
-            for name, term in {"loss": loss, **terms}.items():
-                self.epoch[name] += float(term.detach())
-        else:  # the forward pass alone has spoilt the running statistics
-            for buffer, before in zip(self.network.buffers(), statistics, strict=True):
-                buffer.copy_(before)
-            self._count_broken()
+        self.learn(weigh(terms, self.loss.weights), terms, statistics)
 
     @property
     def _goes_by_losses(self) -> bool:
@@ -122,31 +99,6 @@ class SegmentationTask(LightningModule):
     def _logits(self, image: Tensor) -> Tensor:
         logits: Tensor = self.network(image.contiguous(memory_format=torch.channels_last))
         return logits
-
-    def _learn(self, loss: Tensor) -> bool:
-        """Take a step unless something about it is not finite; return whether it was taken."""
-        adamw, rate = self.optimizers(), self.lr_schedulers()
-        assert isinstance(adamw, LightningOptimizer)
-        assert isinstance(rate, LRScheduler)
-        adamw.zero_grad()
-        self.manual_backward(loss * current_rank().of)  # what processes bring is averaged
-        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
-        if bool(summed(loss.detach() + get_total_norm(gradients)).isfinite()):
-            adamw.step()
-            rate.step()
-            self._broken_in_a_row = 0
-            return True
-        return False
-
-    def _count_broken(self) -> None:
-        self.epoch["broken"] += 1
-        self._broken_in_a_row += 1
-        if self._broken_in_a_row == BROKEN_IN_A_ROW:
-            raise ModelError(
-                f"the loss was not finite in {BROKEN_IN_A_ROW} steps in a row of epoch "
-                f"{self.current_epoch + 1}: lower training.learning_rate, or use "
-                "training.precision fp32; the checkpoint of the last whole epoch is kept"
-            )
 
     def on_train_epoch_end(self) -> None:
         if not self.epoch["steps"]:
@@ -171,12 +123,6 @@ class SegmentationTask(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         self.confusion = summed(self.confusion.to(self.device)).cpu()
-
-    def learning_rate(self) -> float:
-        """Return the learning rate of the next step."""
-        rate = self.lr_schedulers()
-        assert isinstance(rate, LRScheduler)
-        return float(rate.get_last_lr()[0])
 
     def choose_ious(self) -> NDArray[np.float64]:
         """Return the IoU of each class on the choose blocks, NaN for a class that is not there."""
