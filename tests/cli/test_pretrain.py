@@ -1,36 +1,22 @@
 """`geohier pretrain` as it is typed, from images to an encoder that `train --init` takes."""
 
 import re
-from functools import partial
 from pathlib import Path
 
 import pytest
 import yaml
 from cli.conftest import Run
-from roof_scenes import roofs, write_pair
 
 from geohier.models.directory import load_model
-from geohier.models.receptive_field import measure_receptive_field
 
 
 @pytest.fixture
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A config beside two scenes, without classes; the working folder is another one."""
-    small = partial(measure_receptive_field, largest_px=128)
-    monkeypatch.setattr("geohier.training.fit.measure_receptive_field", small)
-    write_pair(tmp_path / "scenes" / "train", "a", *roofs(0))
-    write_pair(tmp_path / "scenes" / "val", "b", *roofs(1))
-    values = {
-        "data": {"root": "scenes"},
-        "model": {"encoder": "test_resnet", "pyramid_channels": 16, "segmentation_channels": 32},
-        "chips": {"size_px": 64, "batch_size": 2, "per_epoch": 4},
-        "training": {"epochs": 2, "block_px": 64, "buffer_px": 0, "workers": 0},
-    }
-    path = tmp_path / "roofs.yaml"
-    path.write_text(yaml.safe_dump(values))
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
-    return path
+def config(roofs_config: Path) -> Path:
+    """A config without classes."""
+    values = yaml.safe_load(roofs_config.read_text())
+    del values["data"]["classes"]
+    roofs_config.write_text(yaml.safe_dump(values))
+    return roofs_config
 
 
 CLASSES = "data.classes={0: ground, 1: roof}"

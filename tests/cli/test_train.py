@@ -1,38 +1,20 @@
 import json
 import re
-from functools import partial
 from pathlib import Path
 
 import pytest
-import yaml
-from roof_scenes import roofs, write_pair
 from typer.testing import CliRunner
 
 from geohier.cli.main import app
 from geohier.models.directory import load_model
-from geohier.models.receptive_field import measure_receptive_field
 
 runner = CliRunner()
 
 
 @pytest.fixture
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A config beside two scenes; the working folder is another one."""
-    small = partial(measure_receptive_field, largest_px=128)
-    monkeypatch.setattr("geohier.training.fit.measure_receptive_field", small)
-    write_pair(tmp_path / "scenes" / "train", "a", *roofs(0))
-    write_pair(tmp_path / "scenes" / "val", "b", *roofs(1))
-    values = {
-        "data": {"root": "scenes", "classes": {0: "ground", 1: "roof"}},
-        "model": {"encoder": "test_resnet", "pyramid_channels": 16, "segmentation_channels": 32},
-        "chips": {"size_px": 64, "batch_size": 2, "per_epoch": 4},
-        "training": {"epochs": 2, "block_px": 64, "buffer_px": 0, "workers": 0},
-    }
-    path = tmp_path / "roofs.yaml"
-    path.write_text(yaml.safe_dump(values))
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
-    return path
+def config(roofs_config: Path) -> Path:
+    """The config that is typed."""
+    return roofs_config
 
 
 def test_a_config_becomes_a_model_and_the_next_step_is_named(config: Path) -> None:

@@ -1,35 +1,18 @@
 """geohier tune, as it is typed: real trainings of a second each."""
 
-from functools import partial
 from pathlib import Path
 
 import pytest
-import yaml
 from cli.conftest import Run
-from roof_scenes import roofs, write_pair
-
-from geohier.models.receptive_field import measure_receptive_field
 
 pytest.importorskip("optuna")
 
 
 @pytest.fixture
-def words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+def words(roofs_config: Path) -> list[object]:
     """What is typed to search around a tiny config."""
-    small = partial(measure_receptive_field, largest_px=128)
-    monkeypatch.setattr("geohier.training.fit.measure_receptive_field", small)
-    write_pair(tmp_path / "scenes" / "train", "a", *roofs(0))
-    write_pair(tmp_path / "scenes" / "val", "b", *roofs(1))
-    values = {
-        "data": {"root": "scenes", "classes": {0: "ground", 1: "roof"}},
-        "model": {"encoder": "test_resnet", "pyramid_channels": 16, "segmentation_channels": 32},
-        "chips": {"size_px": 64, "batch_size": 2, "per_epoch": 4},
-        "training": {"epochs": 2, "block_px": 64, "buffer_px": 0, "workers": 0},
-    }
-    (tmp_path / "roofs.yaml").write_text(yaml.safe_dump(values))
-    (tmp_path / "space.yaml").write_text("training.learning_rate: {low: 1e-4, high: 0.1}\n")
-    monkeypatch.chdir(tmp_path)
-    return ["tune", "roofs.yaml", "--space", "space.yaml", "--out", "search", "--trials"]
+    Path("space.yaml").write_text("training.learning_rate: {low: 1e-4, high: 0.1}\n")
+    return ["tune", roofs_config, "--space", "space.yaml", "--out", "search", "--trials"]
 
 
 def test_trials_end_in_a_table_and_in_a_config_that_trains(words: list[object], run: Run) -> None:

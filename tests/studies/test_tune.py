@@ -21,6 +21,7 @@ from geohier.errors import (
 )
 from geohier.raster.lock import OutputLock
 from geohier.studies.tune import tune
+from geohier.studies.tune_report import draw_search
 
 pytest.importorskip("optuna")
 
@@ -96,6 +97,12 @@ class Still:
     should_stop = False
 
 
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures take longer than all the rest of a search: one test draws one."""
+    monkeypatch.setattr("geohier.studies.tune.draw_search", lambda *_: None)
+
+
 @pytest.fixture
 def trainings(monkeypatch: pytest.MonkeyPatch) -> Trainings:
     made = Trainings()
@@ -104,8 +111,9 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> Trainings:
 
 
 def test_the_config_as_it_is_comes_first_and_the_best_is_written_as_a_config(
-    config: Path, space: Path, tmp_path: Path, trainings: Trainings
+    config: Path, space: Path, tmp_path: Path, trainings: Trainings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("geohier.studies.tune.draw_search", draw_search)
     out = tmp_path / "search"
     tried = tune(config, space, out, trials=6, overrides=["augment.gain=0"])
     assert [one.number for one in tried] == list(range(6))

@@ -84,9 +84,6 @@ class StoppedError(Exception):
 def test_a_run_that_was_broken_off_and_resumed_equals_an_unbroken_one(
     config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    config = config.model_copy(
-        update={"training": config.training.model_copy(update={"epochs": 3})}
-    )
     whole = pretrain(config, tmp_path / "whole", quiet=True)
     step, keep = PretrainTask.training_step, KeepBestAndLast.on_train_epoch_end
 
