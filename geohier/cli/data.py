@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from geohier.cli.errors import reports_errors, say
+from geohier.cli.errors import reports_errors, say, say_note
 from geohier.cli.given_once import GivenOnce
 from geohier.cli.progress import pixel_progress
 from geohier.cli.usual_options import AsJson
@@ -83,7 +83,7 @@ def check(
         draw_scenes(picture, report.views, settings.data.classes, title=config.stem)
         say(f"{picture}: written")
     elif picture is not None:
-        say(f"note: {picture}: not written: no scene has a labelled pixel that could be shown")
+        say_note("not written: no scene has a labelled pixel that could be shown", str(picture))
     if report.exit_code:
         raise typer.Exit(report.exit_code)
 

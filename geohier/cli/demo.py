@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from geohier.cli.errors import reports_errors, say
+from geohier.cli.errors import reports_errors, say, say_note
 from geohier.cli.progress import megapixels_per_second
 from geohier.cli.usual_options import AsJson
 
@@ -40,7 +40,7 @@ def demo(
     done = run_demo(out)
     if not quiet:
         for note in done.prediction.notes:
-            say(f"note: {note}")
+            say_note(note)
     if as_json:
         typer.echo(json.dumps(_as_dict(done), indent=2))
     else:

@@ -119,6 +119,11 @@ def one_line(error: GeohierError, about: str = "") -> str:
     return " ".join(str(error).split()).removeprefix(f"{about}: ")
 
 
+def say_note(note: str, about: str = "") -> None:
+    """Print a note for people in one line; `about` names the scene, where there may be several."""
+    say(f"note: {about}: {note}" if about else f"note: {note}")
+
+
 def say(line: str) -> None:
     """Print a line for people, to stderr, whatever characters it holds."""
     encoding = sys.stderr.encoding or "utf-8"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from geohier.cli.errors import reports_errors, say
+from geohier.cli.errors import reports_errors, say, say_note
 from geohier.cli.prediction_flags import ModelFlags, changed, takes_flags
 from geohier.cli.usual_options import AsJson
 from geohier.errors import ConfigError
@@ -241,6 +241,6 @@ def _print(result: "Evaluation", *, as_json: bool) -> None:
         print_scores(result)
     for name, notes in result.notes.items():
         for note in notes:
-            say(f"{name}: {note}")
+            say_note(note, name)
     for name, failure in result.failures.items():
         say(f"geohier: {name} is not scored: {failure}")

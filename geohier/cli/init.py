@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from geohier.cli.errors import reports_errors, say
+from geohier.cli.errors import reports_errors, say, say_note
 
 MOST_NOTES = 5
 
@@ -32,7 +32,7 @@ def init(
         f"scenes, bands {' '.join(map(str, done.config.data.bands or ()))}, classes {classes}"
     )
     for note in done.notes[:MOST_NOTES]:
-        say(f"note: {note}")
+        say_note(note)
     if len(done.notes) > MOST_NOTES:
         say(f"... and {len(done.notes) - MOST_NOTES} more notes")
     if done.split_file is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from geohier.cli.errors import reports_errors, say
+from geohier.cli.errors import reports_errors, say_note
 from geohier.cli.usual_options import AsJson
 from geohier.errors import ConfigError, ModelError
 
@@ -61,7 +61,7 @@ def inspect(
     if as_json:
         return
     for note in scene.notes:
-        say(f"note: {note}")
+        say_note(note)
 
 
 def _print(what: dict[str, object] | Iterable[str]) -> None:

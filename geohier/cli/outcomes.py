@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from geohier.cli.errors import one_line, say, say_error
+from geohier.cli.errors import one_line, say_error, say_note
 from geohier.cli.progress import megapixels_per_second, pixel_progress
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def work_over(
 def _say_notes_and_progress(job: "Job") -> AbstractContextManager["Progress"]:
     """Print what a user should know about a job, and how its work goes on."""
     for note in job.notes:
-        say(f"{job.source.name}: {note}")
+        say_note(note, job.source.name)
     return pixel_progress(job.source.name)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from geohier.cli.errors import reports_errors, say
+from geohier.cli.errors import reports_errors, say_note
 from geohier.cli.prediction_flags import parse_list
 from geohier.cli.progress import pixel_progress
 from geohier.cli.usual_options import (
@@ -106,7 +106,7 @@ def probe(
         fitted = fit_probe(source, labels, attribute, chosen, bands=wanted, radius_m=radius_m)
         if not quiet:
             for note in fitted.notes:
-                say(note)
+                say_note(note)
         if out is not None:
             shown = (lambda _: nullcontext()) if quiet else pixel_progress
             with shown(source.name) as progress:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from geohier.cli.errors import reports_errors, say
+from geohier.cli.errors import reports_errors, say_note
 from geohier.cli.prediction_flags import parse_list
 from geohier.cli.progress import pixel_progress
 from geohier.cli.usual_options import (
@@ -96,7 +96,7 @@ def similar(
         asked = query(source, given, bands=None if bands is None else parse_list(bands))
         if not quiet:
             for note in asked.notes:
-                say(note)
+                say_note(note)
         found = similar_places(asked, count, apart_m)
         if out is not None:
             shown = (lambda _: nullcontext()) if quiet else pixel_progress

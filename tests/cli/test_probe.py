@@ -37,7 +37,7 @@ def test_a_handful_of_points_becomes_a_map_and_an_honest_estimate(
         assert rows[kind] == ["5", "5", "5", "1.000", "1.000"]
     assert "of n = 15 places, left out in 5 turns" in result.out
     assert lines[-1].startswith(f"{out}: written in")
-    assert "15 features" in result.err
+    assert f"note: {labels}: 15 features" in result.err
     with rasterio.open(out) as file:
         np.testing.assert_array_equal(file.read(1), truth())
         assert len({file.colormap(1)[k] for k in range(3)}) == 3

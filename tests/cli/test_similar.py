@@ -53,6 +53,7 @@ def test_places_of_a_file_give_the_same_as_their_coordinates(
     assert run("similar", scene, "--at", IN_FOREST, "--json").json == by_file
     assert run("similar", scene, "--at", f"{lon},{lat}", "--lonlat", "--json").json == by_file
     assert len(by_file["places"]) == 10
+    assert f"note: {path}: 1 features" in run("similar", scene, "--places", path).err
     several = run("similar", scene, "--at", IN_FOREST, "--at", "500105,4999895", "--json").json
     assert several != by_file
 
