@@ -36,7 +36,7 @@ def batches[T](
     workers = config.training.workers
     return DataLoader(
         chips,
-        batch_sampler=shares(len(chips), size, rank, whole=fit and len(chips) >= size),
+        batch_sampler=shares(len(chips), size, rank, whole=fit),
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),
@@ -52,13 +52,13 @@ def shares(length: int, batch_size: int, rank: Rank, *, whole: bool) -> Sequence
         length: chips of an epoch.
         batch_size: chips of a batch, all processes together.
         rank: the process.
-        whole: leave out a last, smaller batch.
+        whole: leave out a last, smaller batch, where there are others.
 
     Example:
         >>> shares(10, 4, Rank(1, 2), whole=False)
         [[1, 3], [5, 7], [9]]
     """
-    stop = length - length % batch_size if whole else length
+    stop = length - length % batch_size if whole and length >= batch_size else length
     parts = (
         list(range(start + rank.number, min(start + batch_size, stop), rank.of))
         for start in range(0, stop, batch_size)

@@ -55,6 +55,17 @@ def test_the_mean_of_late_epochs_is_kept_with_statistics_of_its_own(
         torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-5, msg=name)
 
 
+def test_statistics_of_the_mean_are_measured_on_less_than_a_batch_too(
+    make_config: MakeConfig, tmp_path: Path
+) -> None:
+    few = {"size_px": 64, "batch_size": 4, "per_epoch": 3}
+    config = make_config(chips=few, training={"epochs": 2, "average": "swa", "swa_share": 1})
+    train(config, tmp_path / "run", quiet=True)
+    last = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+    variances = [v for k, v in last["state_dict"].items() if k.endswith("running_var")]
+    assert all((variance != 1).all() for variance in variances)
+
+
 def test_until_then_the_weights_themselves_are_judged(
     config: TrainConfig, make_config: MakeConfig, tmp_path: Path
 ) -> None:
