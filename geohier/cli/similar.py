@@ -78,15 +78,12 @@ def similar(
     from geohier.studies.similar import places_at, query, similar_places
     from geohier.studies.similarity import map_similarity
 
-    if (at is None) == (places is None):
-        raise ConfigError("say where to start: give either --at X,Y or --places FILE")
-    if places is not None and lonlat:
-        raise ConfigError("--lonlat is for --at: a file says itself what its CRS is")
-    if not 0 <= radius_m < float("inf"):
-        raise ConfigError(f"radius of {radius_m:g} m: give 0 (the pixel of a place) or more")
+    _check_start(at, places, lonlat=lonlat, radius_m=radius_m)
     coordinates = [_coordinates(one) for one in at or ()]
     if listing is not None:
-        _check_listing(listing, overwrite=overwrite)
+        _check_listing(
+            listing, [raster] if places is None else [raster, places], overwrite=overwrite
+        )
     written: SimilarityMap | None = None
     with open_scene(raster, nodata=nodata) as source:
         if places is None:
@@ -115,6 +112,17 @@ def similar(
     raise typer.Exit(FINISHED_WITH_FAILURES if written and written.run.failures else 0)
 
 
+def _check_start(
+    at: list[str] | None, places: Path | None, *, lonlat: bool, radius_m: float
+) -> None:
+    if (at is None) == (places is None):
+        raise ConfigError("say where to start: give either --at X,Y or --places FILE")
+    if places is not None and lonlat:
+        raise ConfigError("--lonlat is for --at: a file says itself what its CRS is")
+    if not 0 <= radius_m < float("inf"):
+        raise ConfigError(f"radius of {radius_m:g} m: give 0 (the pixel of a place) or more")
+
+
 def _coordinates(text: str) -> tuple[float, float]:
     try:
         x, y = (float(part) for part in parse_list(text))
@@ -127,9 +135,13 @@ def _coordinates(text: str) -> tuple[float, float]:
     return x, y
 
 
-def _check_listing(path: Path, *, overwrite: bool) -> None:
+def _check_listing(path: Path, read: "Sequence[Path]", *, overwrite: bool) -> None:
+    from geohier.inference.target import check_not_read, check_outside_models
+
     if path.suffix.lower() not in (".geojson", ".csv"):
         raise ConfigError(f"--list {path}: give a file that ends in .geojson or .csv")
+    check_outside_models(path)
+    check_not_read([path], read)
     if path.exists() and not overwrite:
         raise OutputExistsError(f"{path} is there already: choose --overwrite or another path")
 

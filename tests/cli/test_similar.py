@@ -58,6 +58,17 @@ def test_places_of_a_file_give_the_same_as_their_coordinates(
     assert several != by_file
 
 
+def test_a_list_never_takes_the_place_of_what_is_read_for_it(
+    run: Callable, scene: Path, tmp_path: Path
+) -> None:
+    path = write_places(tmp_path / "one.geojson", [point(10, 45)], "EPSG:4326")
+    before = path.read_bytes()
+    result = run("similar", scene, "--places", path, "--list", path, "--overwrite")
+    assert result.code == 2
+    assert "is read for this result: choose another path" in result.err
+    assert path.read_bytes() == before
+
+
 def test_a_list_as_geojson_is_in_degrees(run: Callable, scene: Path, tmp_path: Path) -> None:
     listing = tmp_path / "places.geojson"
     words = ("similar", scene, "--at", IN_FOREST, "-n", 3, "--list", listing, "--json", "-q")
