@@ -95,6 +95,8 @@ def similar(
             for note in asked.notes:
                 say_note(note)
         found = similar_places(asked, count, apart_m)
+        if not found and not quiet:
+            say_note("no place with data is that far from the given ones: lower --apart-m")
         if out is not None:
             shown = (lambda _: nullcontext()) if quiet else pixel_progress
             with shown(source.name) as progress:
@@ -147,8 +149,10 @@ def _check_listing(path: Path, read: "Sequence[Path]", *, overwrite: bool) -> No
 
 
 def _write_list(path: Path, found: "Sequence[SimilarPlace]") -> None:
-    from geohier.raster.durable import write_durably
+    from geohier.raster.durable import write_durably, writing
 
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     text = _geojson(found) if path.suffix.lower() == ".geojson" else _csv(found)
     write_durably(path, text.encode())
 

@@ -128,6 +128,8 @@ def _places(
 ) -> Places:
     """Turn the label values of features into classes, and number the features instead."""
     named = ~np.isnan(features.values)
+    if not len(named):
+        raise LabelError(f"{shown(path)} holds no features: give points or polygons")
     if not named.any():
         raise LabelError(f"{shown(path)}: none of its {len(named)} features has a class")
     classes = np.full(len(named), -1, np.int64)

@@ -69,6 +69,26 @@ def test_a_list_never_takes_the_place_of_what_is_read_for_it(
     assert path.read_bytes() == before
 
 
+def test_a_list_makes_its_folder(run: Callable, scene: Path, tmp_path: Path) -> None:
+    listing = tmp_path / "new" / "folder" / "list.csv"
+    assert run("similar", scene, "--at", IN_FOREST, "--list", listing).code == 0
+    assert len(listing.read_text().splitlines()) == 11
+
+
+def test_a_list_without_a_place_says_why(run: Callable, scene: Path) -> None:
+    result = run("similar", scene, "--at", IN_FOREST, "--apart-m", 1e9)
+    assert result.code == 0
+    assert "note: no place with data is that far from the given ones" in result.err
+
+
+def test_a_file_without_places_is_told_as_that(run: Callable, scene: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "bare.geojson"
+    bare.write_text('{"type": "FeatureCollection", "features": []}')
+    result = run("similar", scene, "--places", bare)
+    assert (result.code, result.err.count("\n")) == (3, 1)
+    assert "holds no features: give points or polygons" in result.err
+
+
 def test_a_list_as_geojson_is_in_degrees(run: Callable, scene: Path, tmp_path: Path) -> None:
     listing = tmp_path / "places.geojson"
     words = ("similar", scene, "--at", IN_FOREST, "-n", 3, "--list", listing, "--json", "-q")
