@@ -86,7 +86,8 @@ def places_at(
             raise InputError("the raster has no CRS: longitude and latitude have no place on it")
         onto = Transformer.from_crs(LONLAT, grid.crs.to_wkt(), always_xy=True)
         xy = np.column_stack(onto.transform(*xy.T))
-    at = np.column_stack(~grid.affine @ xy.T)
+    with np.errstate(invalid="ignore"):  # what is no degrees has become infinite
+        at = np.column_stack(~grid.affine @ xy.T)
     inside = ((at >= 0) & (at < (grid.width, grid.height))).all(axis=1)
     if not inside.all():
         x, y = coordinates[int(np.argmin(inside))]

@@ -161,6 +161,8 @@ def test_a_place_outside_is_refused_with_the_extent(write_scene: Write) -> None:
         places_at([at(1, 1), (3, 45)], grid)
     with pytest.raises(InputError, match=r"spans 3 to 3\.01\d* and 45\.1\d* to 45\.15"):
         places_at([(9, 45)], grid, lonlat=True)
+    with pytest.raises(InputError, match="500020,5000000 lies outside"):
+        places_at([(500020, 5000000)], grid, lonlat=True)
 
 
 def test_what_has_no_direction_is_refused(write_scene: Write) -> None:
