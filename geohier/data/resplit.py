@@ -316,7 +316,11 @@ def refuse_existing(targets: Sequence[Path], *, overwrite: bool) -> None:
 
     Raises:
         OutputExistsError: one does, and is not to be overwritten.
+        ConfigError: a split would not be called as a table, as a config or an image is not.
     """
+    for target in targets:
+        if target.suffix.lower() != ".csv":
+            raise ConfigError(f"{target}: a split is a table: give a name that ends in .csv")
     there = [target for target in targets if target.exists()]
     if there and not overwrite:
         raise OutputExistsError(

@@ -395,3 +395,12 @@ def test_splits_that_cannot_be_are_refused(
     assert done.code == 2
     assert complaint in done.err
     assert not (folder.path / "s.csv").exists()
+
+
+def test_a_split_never_takes_the_place_of_its_config(folder: Folder, run: Run) -> None:
+    folder.add("a", roofs())
+    config = folder.config()
+    before = config.read_text()
+    done = run("data", "split", config, "--out", config, "--overwrite", "--block-px", 16)
+    assert (done.code, config.read_text()) == (2, before)
+    assert "a split is a table: give a name that ends in .csv" in done.err
