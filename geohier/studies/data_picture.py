@@ -15,6 +15,7 @@ from geohier.geo.bands import canonical
 from geohier.geo.colours import rgb_bands, rgb_of, stretched
 from geohier.geo.gsd import pixel_size_m
 from geohier.geo.window import Window
+from geohier.inference.target import check_not_read
 from geohier.studies.picture import draw_scale, save_figure
 from geohier.studies.scene_survey import SceneSurvey
 
@@ -46,9 +47,13 @@ def draw_scenes(
 
     Raises:
         LabelError: no scene has a label.
+        ConfigError: the picture would take the place of an image or a mask.
         RasterReadError: a scene cannot be read.
         ResourceError: the picture cannot be written.
     """
+    scenes = [one.scene for one, _ in found]
+    read = [path for one in scenes for path in (one.image, one.mask, *one.more)]
+    check_not_read([target], read)
     chosen = choose_scenes(found)
     if not chosen:
         raise LabelError(f"no scene has a labelled pixel, so there is nothing to draw: {target}")

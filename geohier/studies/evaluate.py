@@ -20,6 +20,7 @@ from geohier.errors import (
 from geohier.evaluation.bootstrap import Range, bootstrap
 from geohier.evaluation.segmentation import PER_CLASS, class_scores, macro, scores
 from geohier.geo.window import Window
+from geohier.inference.target import check_not_read
 from geohier.studies.class_raster import common_classes, open_classes
 from geohier.studies.comparison import Comparison, compare
 from geohier.studies.legend import LabelRules, Legend
@@ -113,13 +114,18 @@ def evaluate_rasters(
 
     Raises:
         GeohierError: not one of them can be scored.
-        ConfigError: the predictions do not say what their numbers mean, or not the same.
+        ConfigError: the predictions do not say what their numbers mean, or not the same; a picture
+            would take the place of what is read.
     """
     if not pairs:
         raise InputError("there is no prediction to score")
     rules = rules or LabelRules()
     classes = common_classes([pair.prediction for pair in pairs], rules.classes)
     rules = replace(rules, classes=classes)
+    if pictures is not None:
+        read = [(pair.prediction, pair.labels, pair.image) for pair in pairs]
+        targets = [_picture_of(pair, pictures) for pair in pairs]
+        check_not_read(targets, [path for paths in read for path in paths if path is not None])
     done: dict[str, Comparison] = {}
     failed: dict[str, GeohierError] = {}
     for pair in pairs:
@@ -170,7 +176,7 @@ def _drawn(pair: Pair, rules: LabelRules, found: Comparison, folder: Path) -> Co
     iou = macro(class_scores(found.matrix.counts)["iou"])
     try:
         draw_result(
-            folder / f"{file_stem(pair.name)}.png",
+            _picture_of(pair, folder),
             pair.prediction,
             image=pair.image,
             truth=pair.labels,
@@ -180,6 +186,10 @@ def _drawn(pair: Pair, rules: LabelRules, found: Comparison, folder: Path) -> Co
     except (InputError, LabelError) as error:
         return replace(found, notes=(*found.notes, f"there is no picture: {error}"))
     return found
+
+
+def _picture_of(pair: Pair, folder: Path) -> Path:
+    return folder / f"{file_stem(pair.name)}.png"
 
 
 def file_stem(scene: str) -> str:

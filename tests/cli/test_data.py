@@ -299,6 +299,16 @@ def test_a_picture_of_scenes_without_labels_is_told_to_be_missing(
     assert not (tmp_path / "check.png").exists()
 
 
+def test_a_picture_never_takes_the_place_of_a_scene(folder: Folder, run: Run) -> None:
+    folder.add("a", roofs())
+    mask = (folder.path / "data" / "a_mask.tif").rename(folder.path / "data" / "a_mask.png")
+    folder.rows[0]["mask"] = mask.name
+    before = mask.read_bytes()
+    done = run("data", "check", folder.config(), "--picture", mask)
+    assert (done.code, mask.read_bytes()) == (2, before)
+    assert "a_mask.png is read for this result: choose another path for it" in done.err
+
+
 def test_images_are_looked_at_without_labels(folder: Folder, run: Run, tmp_path: Path) -> None:
     bad = np.full((64, 64), 7, "uint8")  # of no class: nobody reads it
     image = np.full((3, 64, 64), 50, "uint8")

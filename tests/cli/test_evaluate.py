@@ -123,6 +123,17 @@ def test_a_picture_that_cannot_be_drawn_leaves_the_score(maps: Path) -> None:
     assert all("there is no picture" in notes[-1] for notes in found["notes"].values())
 
 
+def test_pictures_never_take_the_place_of_images(maps: Path) -> None:
+    images = maps / "images"
+    images.mkdir()
+    for name in "ab":
+        (images / f"{name}.png").write_text("an image")
+    words = ("--labels", maps / "masks", "--images", images, "--picture", images)
+    code, _, err = run(maps / "out", *words)
+    assert (code, (images / "a.png").read_text()) == (2, "an image")
+    assert "a.png is read for this result: choose another path for it" in err
+
+
 def test_a_scene_that_fails_is_named_and_the_exit_code_is_6(maps: Path) -> None:
     (maps / "masks" / "a.tif").write_bytes(b"II*\0 no more of it")
     code, out, err = run(maps / "out", "--labels", maps / "masks")
