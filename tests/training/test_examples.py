@@ -7,13 +7,13 @@ import matplotlib.image
 import numpy as np
 import pytest
 import torch
+from broken_runs import broken_off
 from hypothesis import given
 from hypothesis import strategies as st
 from roof_scenes import MakeConfig
 
 from geohier.config.classes import ClassConfig
 from geohier.config.load import config_hash
-from geohier.data.chips import Chip
 from geohier.data.labels import IGNORE_INDEX
 from geohier.models.manifest import SUMS
 from geohier.training.example_picture import GAP_PX, Example, ExamplePicture
@@ -67,26 +67,13 @@ def test_examples_change_nothing_of_what_is_learnt(make_config: MakeConfig, tmp_
     assert config_hash(with_them) == config_hash(without)
 
 
-class StoppedError(Exception):
-    """Stands for whatever breaks a run off."""
-
-
 def test_a_run_that_was_broken_off_and_goes_on_draws_the_same(
     make_config: MakeConfig, tmp_path: Path
 ) -> None:
     config = make_config(training={"epochs": 2})
     train(config, tmp_path / "whole", quiet=True)
-    step = SegmentationTask.training_step
-
-    def broken(self: SegmentationTask, batch: Chip, batch_idx: int) -> None:
-        if self.current_epoch == 1:
-            raise StoppedError
-        step(self, batch, batch_idx)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(SegmentationTask, "training_step", broken)
-        with pytest.raises(StoppedError):
-            train(config, tmp_path / "broken", quiet=True)
+    with broken_off(SegmentationTask, "in an epoch", epoch=1):
+        train(config, tmp_path / "broken", quiet=True)
     train(config, tmp_path / "broken", quiet=True, resume=True)
     assert names(tmp_path / "broken") == names(tmp_path / "whole")
     for name in names(tmp_path / "whole"):

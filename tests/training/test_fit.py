@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from broken_runs import PLACES, broken_off
 from roof_scenes import MakeConfig, roofs, write_pair
 from torch import Tensor
 
@@ -26,7 +26,6 @@ from geohier.errors import (
 from geohier.models.directory import load_model
 from geohier.models.manifest import SUMS
 from geohier.raster.lock import OutputLock
-from geohier.training.checkpoint import KeepBestAndLast
 from geohier.training.fit import train
 from geohier.training.log import read_rows
 from geohier.training.task import SegmentationTask
@@ -103,32 +102,15 @@ def break_off(
             train(config, out, quiet=True)
 
 
-@pytest.mark.parametrize("place", ["in the first epoch", "in an epoch", "before it is saved"])
+@pytest.mark.parametrize("place", PLACES)
 def test_a_run_that_was_broken_off_and_resumed_equals_an_unbroken_one(
-    make_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+    make_config: MakeConfig, tmp_path: Path, place: str
 ) -> None:
     config = make_config(model={"dropout": 0.5}, training={"epochs": 4, "warmup_epochs": 2})
     whole = train(config, tmp_path / "whole", quiet=True)
 
-    step, keep = SegmentationTask.training_step, KeepBestAndLast.on_train_epoch_end
-
-    def broken_step(self: SegmentationTask, batch: Chip, batch_idx: int) -> None:
-        if (self.current_epoch, batch_idx) == (0 if "first" in place else 2, 1):
-            raise StoppedError
-        step(self, batch, batch_idx)
-
-    def broken_keep(self: KeepBestAndLast, trainer: Trainer, task: LightningModule) -> None:
-        if self.progress.epochs == 2:
-            raise StoppedError
-        keep(self, trainer, task)
-
-    with monkeypatch.context() as patch:
-        if place == "before it is saved":
-            patch.setattr(KeepBestAndLast, "on_train_epoch_end", broken_keep)
-        else:
-            patch.setattr(SegmentationTask, "training_step", broken_step)
-        with pytest.raises(StoppedError):
-            train(config, tmp_path / "broken", quiet=True)
+    with broken_off(SegmentationTask, place, epoch=2):
+        train(config, tmp_path / "broken", quiet=True)
     assert not (tmp_path / "broken" / "model").exists()
 
     resumed = train(config, tmp_path / "broken", resume=True, quiet=True)

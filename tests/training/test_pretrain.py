@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from broken_runs import PLACES, broken_off
 from roof_scenes import MakeConfig
 from safetensors.torch import load_file
 from torch import nn
@@ -17,9 +17,8 @@ from geohier.errors import ConfigError, InputError, ModelError, OutputExistsErro
 from geohier.models.directory import load_model
 from geohier.models.pretrainer import Pretrainer
 from geohier.models.segmentation import build_segmenter
-from geohier.training.checkpoint import KeepBestAndLast
 from geohier.training.fit import train
-from geohier.training.log import read_rows
+from geohier.training.log import Row, read_rows
 from geohier.training.pretrain import pretrain
 from geohier.training.pretrain_result import ENCODER, read_about, whole_statistics
 from geohier.training.pretrain_task import PretrainTask
@@ -34,6 +33,11 @@ def config(make_config: MakeConfig) -> TrainConfig:
         training={"epochs": 2},
         pretraining={"mask_px": 16, "contrast": 0.5},
     )
+
+
+def course(run: Path) -> list[Row]:
+    """Return the rows of a run, but for what a clock says."""
+    return [{k: v for k, v in row.items() if k not in CLOCK} for row in read_rows(run)]
 
 
 def with_pretraining(config: TrainConfig, **changes: object) -> TrainConfig:
@@ -76,42 +80,16 @@ def test_a_training_starts_from_it_with_the_pyramid(config: TrainConfig, tmp_pat
         torch.testing.assert_close(found[name], pretrained[name])
 
 
-class StoppedError(Exception):
-    """Stands for whatever breaks a run off."""
-
-
-@pytest.mark.parametrize("place", ["in the first epoch", "in an epoch", "before it is saved"])
-def test_a_run_that_was_broken_off_and_resumed_equals_an_unbroken_one(
-    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+def test_a_run_that_was_broken_off_anywhere_and_resumed_equals_an_unbroken_one(
+    config: TrainConfig, tmp_path: Path
 ) -> None:
     whole = pretrain(config, tmp_path / "whole", quiet=True)
-    step, keep = PretrainTask.training_step, KeepBestAndLast.on_train_epoch_end
-
-    def broken_step(self: PretrainTask, batch: Views, batch_idx: int) -> None:
-        if (self.current_epoch, batch_idx) == (0 if "first" in place else 1, 1):
-            raise StoppedError
-        step(self, batch, batch_idx)
-
-    def broken_keep(self: KeepBestAndLast, trainer: Trainer, task: LightningModule) -> None:
-        if self.progress.epochs == 1:
-            raise StoppedError
-        keep(self, trainer, task)
-
-    with monkeypatch.context() as patch:
-        if place == "before it is saved":
-            patch.setattr(KeepBestAndLast, "on_train_epoch_end", broken_keep)
-        else:
-            patch.setattr(PretrainTask, "training_step", broken_step)
-        with pytest.raises(StoppedError):
-            pretrain(config, tmp_path / "broken", quiet=True)
-    resumed = pretrain(config, tmp_path / "broken", resume=True, quiet=True)
-
-    assert resumed.read_bytes() == whole.read_bytes()
-    courses = [
-        [{k: v for k, v in row.items() if k not in CLOCK} for row in read_rows(tmp_path / run)]
-        for run in ("whole", "broken")
-    ]
-    assert courses[0] == courses[1]
+    for place in PLACES:
+        out = tmp_path / place
+        with broken_off(PretrainTask, place, epoch=1):
+            pretrain(config, out, quiet=True)
+        assert pretrain(config, out, resume=True, quiet=True).read_bytes() == whole.read_bytes()
+        assert course(out) == course(tmp_path / "whole"), place
 
 
 def test_a_finished_run_is_returned_and_another_one_is_refused(
