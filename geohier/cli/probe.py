@@ -35,7 +35,12 @@ def probe(
     raster: FeaturesArgument,
     labels: Annotated[
         Path,
-        typer.Option("--labels", "-l", help="Points and polygons in any CRS.", show_default=False),
+        typer.Option(
+            "--labels",
+            "-l",
+            help="Points and polygons in any CRS: GeoPackage, GeoJSON, FlatGeobuf or shapefile.",
+            show_default=False,
+        ),
     ],
     attribute: Annotated[
         str | None, typer.Option("--attribute", "-a", help="Column of them that names the classes.")

@@ -40,7 +40,8 @@ def similar(
         typer.Option(metavar="X,Y", help="A place, in the raster's CRS; may be repeated."),
     ] = None,
     places: Annotated[
-        Path | None, typer.Option(help="Points and polygons in any CRS, in place of --at.")
+        Path | None,
+        typer.Option(help="Points and polygons (see probe --labels), in place of --at."),
     ] = None,
     lonlat: Annotated[
         bool, typer.Option("--lonlat", help="What --at gives is longitude and latitude.")
