@@ -89,14 +89,18 @@ def _of_variant(runs: Sequence[Json], names: Sequence[str]) -> Json:
     }
     accuracies = [run["val"]["pooled"]["accuracy"] for run in runs]
     return {
-        "runs": [
-            {key: value for key, value in run.items() if key not in ("blocks", "machine")}
-            for run in runs
-        ],
+        "runs": [_published(run) for run in runs],
         **spread,
         "accuracy": _spread(accuracies),
         "iou_range_95": _ranges(bootstrap(blocks), names),
     }
+
+
+def _published(run: Json) -> Json:
+    """Return a run without its blocks and its machine, and without notes, which name its files."""
+    kept = {key: value for key, value in run.items() if key not in ("blocks", "machine")}
+    val = {key: value for key, value in run["val"].items() if key != "notes"}
+    return kept | {"val": val}
 
 
 def _difference(
