@@ -105,6 +105,15 @@ def test_a_finished_run_is_returned_and_another_one_is_refused(
         pretrain(other, tmp_path / "run", resume=True)
 
 
+def test_a_finished_run_needs_no_weights_any_more(config: TrainConfig, tmp_path: Path) -> None:
+    first = pretrain(config, tmp_path / "first", quiet=True)
+    weights = config.weights.model_copy(update={"file": first})
+    further = config.model_copy(update={"weights": weights})
+    second = pretrain(further, tmp_path / "second", quiet=True)
+    first.unlink()
+    assert pretrain(further, tmp_path / "second", resume=True, quiet=True) == second
+
+
 def test_running_statistics_are_those_of_whole_images(config: TrainConfig) -> None:
     """With them, the encoder answers as if it had normalised images by their own statistics."""
     data = prepare_unlabelled(config)
