@@ -150,9 +150,11 @@ def test_one_class_alone_is_refused(write_scene: Write, tmp_path: Path) -> None:
 
 
 def test_the_labels_are_not_written_over(write_scene: Write, labels: Path) -> None:
+    other_name = labels.with_name("labels.tif")
+    other_name.hardlink_to(labels)
     with open_raster(write_scene(values())) as source:
         probe = fit_probe(source, labels, "kind")
-        for taken in (labels, source.files[0]):
+        for taken in (other_name, source.files[0]):
             with pytest.raises(ConfigError, match="is read for this result"):
                 map_probe(probe, taken, PredictOptions(overwrite=True), labels=labels)
 

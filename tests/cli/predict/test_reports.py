@@ -55,7 +55,7 @@ def test_notes_are_said_on_stderr_unless_quiet(
     words = ("--out", tmp_path / "out.tif", "--bands", "1,2,2", "--alpha", "none")
     zeros = write_scene(np.zeros((3, *SHAPE), "uint8"), "zeros.tif")
     result = predict(*words, of=zeros)
-    assert result.err.startswith("zeros: about 100% of the pixels are 0 in all bands")
+    assert result.err.startswith("note: zeros: about 100% of the pixels are 0 in all bands")
     assert len(result.out.splitlines()) == 1
     assert predict(*words, "--quiet", "--overwrite", of=nameless).err == ""
 
