@@ -20,7 +20,7 @@ def resample_image(values: Tensor, valid: Tensor, size_px: int) -> tuple[Tensor,
         return values.float(), valid
     if bool(valid.all()):
         return _bilinear(values, size_px).float(), valid.new_ones((size_px, size_px))
-    shown = torch.where(valid, values.float(), 0.0)
+    shown = _without_invalid(values, valid)
     weight = _bilinear(valid[None].float(), size_px)
     sums = _bilinear(shown, size_px)
     return sums / weight.clamp(min=1e-6), weight[0] >= 0.5
@@ -31,6 +31,13 @@ def resample_labels(labels: Tensor, size_px: int) -> Tensor:
     if tuple(labels.shape) == (size_px, size_px):
         return labels
     return interpolate(labels[None, None], size=(size_px, size_px), mode="nearest-exact")[0, 0]
+
+
+def _without_invalid(values: Tensor, valid: Tensor) -> Tensor:
+    """Return values as float32, 0 where invalid; bytes are cleared as such, which is faster."""
+    if values.dtype == torch.uint8:
+        return (values * valid).float()
+    return torch.where(valid, values.float(), 0.0)
 
 
 def _bilinear(image: Tensor, size_px: int) -> Tensor:

@@ -74,11 +74,11 @@ class SegmentationTask(LearningTask):
         labels = whole_batch(own_labels)
         self.epoch["pixels"] += labels.numel()
         self.chip_losses = torch.full((len(labels),), torch.nan)
-        known = labels[labels != IGNORE_INDEX]
-        if not known.numel():
+        known = labels.flatten().bincount(minlength=IGNORE_INDEX + 1)[: len(self.seen)].cpu()
+        if not known.any():
             self.epoch["unlabelled"] += 1
             return
-        self.seen += known.bincount(minlength=len(self.seen)).cpu()
+        self.seen += known
         statistics = self.statistics()
         logits = whole_batch(self._logits(image))
         if self._goes_by_losses:
