@@ -1,7 +1,7 @@
 """What is compared on real scenes: comparisons of one config in variants, three seeds of each."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 SEEDS = (0, 1, 2)
 
@@ -16,6 +16,26 @@ BRIEF = ("training.epochs=3", "chips.megapixels_per_epoch=24")
 
 PRETRAINED = "{runs}/pretrain-"
 """Where a run of pretraining lies; a variant that starts from one names a file in it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pretraining:
+    """One run of pretraining: `geohier pretrain` of a config in a folder of its name."""
+
+    config: str
+    overrides: tuple[str, ...]
+
+    @property
+    def command(self) -> str:
+        """What a user would type."""
+        sets = " ".join(f"--set {override}" for override in self.overrides)
+        return f"geohier pretrain configs/{self.config}.yaml {sets}"
+
+
+PRETRAININGS: Mapping[str, Pretraining] = {
+    "trees": Pretraining(config="trees", overrides=("chips.size_px=128", "training.epochs=8")),
+    "buildings": Pretraining(config="buildings", overrides=("training.epochs=4",)),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +149,8 @@ def _pretraining(config: str, *more: str) -> Comparison:
         alike="loop, network",
         variants=variants,
         pairs=tuple((f"pretrained, {at} %", f"random, {at} %") for at in (5, 10)),
-        remark="The blocks that choose the epoch are the same for all: 15 % of the train blocks.",
+        remark="The blocks that choose the epoch are the same for all: 15 % of the train blocks. "
+        f"Pretrained by masked reconstruction: `{PRETRAININGS[config].command}`.",
     )
 
 
@@ -144,17 +165,3 @@ COMPARISONS: Mapping[str, Comparison] = {
     "pretraining-buildings": _pretraining("buildings", *BRIEF),
 }
 """By the names that `compare.py` takes and docs/results/ has."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pretraining:
-    """One run of pretraining: `geohier pretrain` of a config in a folder of its name."""
-
-    config: str
-    overrides: tuple[str, ...] = field(default=())
-
-
-PRETRAININGS: Mapping[str, Pretraining] = {
-    "trees": Pretraining(config="trees", overrides=("chips.size_px=128", "training.epochs=8")),
-    "buildings": Pretraining(config="buildings", overrides=("training.epochs=4",)),
-}
