@@ -56,11 +56,9 @@ def check(
     if picture is not None and picture.suffix.lower() != ".png":
         raise ConfigError(f"--picture {picture}: give a name that ends in .png")
     from geohier.config.load import load_config
-    from geohier.studies.data_check import check_data, of_images
+    from geohier.studies.data_check import check_data
 
     settings = load_config(config, overrides or [], needs_classes=not unlabelled)
-    if unlabelled:
-        settings = of_images(settings)
     with pixel_progress(config.name) as show:
         report = check_data(
             settings,
@@ -80,7 +78,7 @@ def check(
     if picture is not None and any(survey.view for _, survey in report.views):
         from geohier.studies.data_picture import draw_scenes
 
-        draw_scenes(picture, report.views, settings.data.classes, title=config.stem)
+        draw_scenes(picture, report.views, report.classes, title=config.stem)
         say(f"{picture}: written")
     elif picture is not None:
         say_note("not written: no scene has a labelled pixel that could be shown", str(picture))

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from geohier.data.resplit import Resplit
-from geohier.studies.data_check import PERCENTILES, DataReport, SplitReport
+from geohier.studies.data_report import PERCENTILES, DataReport, SplitReport
 
 PIPED_WIDTH = 120
 """Columns of a table that no terminal shows."""

@@ -11,9 +11,9 @@ from geohier.data.class_gaps import class_gaps
 from geohier.data.label_rules import LabelRules
 from geohier.data.labelled import LabelledPixels
 from geohier.data.labels import IGNORE_INDEX, LabelTable
-from geohier.data.prepare import check_units
 from geohier.data.scene_bands import choose_bands, find_bands
 from geohier.data.strips import labelled_strips
+from geohier.data.units import check_units
 from geohier.raster.source import SourceBand
 
 

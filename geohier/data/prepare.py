@@ -21,12 +21,11 @@ from geohier.data.normalise import file_hash, measure_bands, own_statistics
 from geohier.data.sampling import Field, RandomPlaces
 from geohier.data.scene_bands import choose_bands, find_bands
 from geohier.data.splits import block_split, blocks_of
-from geohier.data.units import check_sampled_range
+from geohier.data.units import check_sampled_range, check_units
 from geohier.errors import InputError
 from geohier.geo.bands import BandSet, NormaliseBy
 from geohier.geo.gsd import gsd_m, pixel_size_m
 from geohier.geo.window import Window
-from geohier.raster.source import SourceBand
 
 MEMORY_SHARE = 0.25
 """Share of the free memory that train scenes may be kept in."""
@@ -153,23 +152,6 @@ def _gaps(
 
 def _statistics(one: LabelledPixels, bands: BandSet, by: NormaliseBy) -> BandSet:
     return own_statistics(bands, one.moments()) if by == "scene" else bands
-
-
-def check_units(one: LabelledPixels, names: Sequence[str], declared: Sequence[SourceBand]) -> None:
-    """Check that a scene's bands are scaled as those of the first train scene.
-
-    Sentinel-2 before and after baseline 04.00 differs by an offset that no statistics show.
-
-    Raises:
-        InputError: scale or offset of a band differ.
-    """
-    for name, first, own in zip(names, declared, one.declared, strict=True):
-        if (own.scale, own.offset) != (first.scale, first.offset):
-            raise InputError(
-                f"{one.scene.image}: band {name} has scale {own.scale:g} and offset "
-                f"{own.offset:g}, in the first train scene {first.scale:g} and {first.offset:g}: "
-                "convert it to the same units, or exclude the scene"
-            )
 
 
 def survey(

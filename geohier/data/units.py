@@ -1,4 +1,4 @@
-"""Values that a data type cannot hold: 16-bit scenes among 8-bit ones."""
+"""Scenes whose numbers mean something else than those of the first train scene."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,24 @@ from geohier.errors import InputError
 from geohier.raster.source import SourceBand
 
 
-def differs(one: LabelledPixels, declared: Sequence[SourceBand]) -> bool:
+def check_units(one: LabelledPixels, names: Sequence[str], declared: Sequence[SourceBand]) -> None:
+    """Check that a scene's bands are scaled as those of the first train scene.
+
+    Sentinel-2 before and after baseline 04.00 differs by an offset that no statistics show.
+
+    Raises:
+        InputError: scale or offset of a band differ.
+    """
+    for name, first, own in zip(names, declared, one.declared, strict=True):
+        if (own.scale, own.offset) != (first.scale, first.offset):
+            raise InputError(
+                f"{one.scene.image}: band {name} has scale {own.scale:g} and offset "
+                f"{own.offset:g}, in the first train scene {first.scale:g} and {first.offset:g}: "
+                "convert it to the same units, or exclude the scene"
+            )
+
+
+def _differs(one: LabelledPixels, declared: Sequence[SourceBand]) -> bool:
     """Return whether some band has another data type than the first train scene declares."""
     return any(first.dtype != own.dtype for first, own in zip(declared, one.declared, strict=True))
 
@@ -23,7 +40,7 @@ def check_sampled_range(
     Raises:
         InputError: a band holds what it could not hold in the first train scene.
     """
-    if not differs(one, declared):
+    if not _differs(one, declared):
         return
     pixels = one.sample()
     if pixels.shape[1]:

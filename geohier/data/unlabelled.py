@@ -24,11 +24,11 @@ from geohier.data.labelled import LabelledPixels
 from geohier.data.labels import LabelTable
 from geohier.data.normalise import file_hash, measure_bands, own_statistics
 from geohier.data.pairs import find_images
-from geohier.data.prepare import check_units, field_of, keep_in_memory
+from geohier.data.prepare import field_of, keep_in_memory
 from geohier.data.sampling import Field, RandomPlaces
 from geohier.data.scene_bands import choose_bands, find_bands
 from geohier.data.splits import block_split, blocks_of
-from geohier.data.units import check_sampled_range
+from geohier.data.units import check_sampled_range, check_units
 from geohier.errors import InputError
 from geohier.geo.bands import BandSet
 from geohier.geo.window import Window

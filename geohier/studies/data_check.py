@@ -3,8 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 
@@ -20,124 +18,20 @@ from geohier.data.strips import OnPixels, labelled_strips
 from geohier.data.unlabelled import IMAGE, UnlabelledPixels, image_catalog
 from geohier.errors import InputError
 from geohier.geo.levels import LevelLadder
-from geohier.studies.data_findings import Evidence, Finding, find
+from geohier.studies.data_findings import SPLITS, Evidence, find
+from geohier.studies.data_report import (
+    PERCENTILES,
+    BandStatistics,
+    DataReport,
+    ObjectReport,
+    SplitReport,
+)
 from geohier.studies.object_sizes import SizeTable
-from geohier.studies.scale_advice import ScaleAdvice, advise, nominal_strides, share_by_level
+from geohier.studies.scale_advice import advise, nominal_strides, share_by_level
 from geohier.studies.scene_survey import SceneSurvey, survey_scene
 
 SAMPLE_PX = 2**20
 """Pixels per split from which means and percentiles are computed."""
-
-SPLITS: tuple[Split, ...] = ("train", "val")
-PERCENTILES = (10, 50, 90)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BandStatistics:
-    """Values of one band in one split, in file units; low and high are exact, the rest sampled."""
-
-    name: str
-    dtype: str
-    mean: float
-    std: float
-    percentiles: tuple[float, float, float]
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SplitReport:
-    """What the scenes of one split hold together.
-
-    Args:
-        scenes: number of scenes.
-        labelled_scenes: those with a labelled pixel.
-        pixels: pixels that belong to the split.
-        valid: those that are valid in all bands.
-        class_px: labelled pixels of each class, by its name.
-        bands: statistics of each band; empty without a valid pixel.
-    """
-
-    scenes: int
-    labelled_scenes: int
-    pixels: int
-    valid: int
-    class_px: dict[str, int]
-    bands: tuple[BandStatistics, ...]
-
-    @property
-    def labelled(self) -> int:
-        """Labelled pixels."""
-        return sum(self.class_px.values())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObjectReport:
-    """How large the objects of one class are, all splits together.
-
-    Args:
-        count: connected areas of the class.
-        one_pixel: those of a single pixel of their scene.
-        diameters_m: 10th, 50th and 90th percentile of the equivalent diameter on the ground; None
-            where a scene has no CRS.
-        diameters_px: the same in pixels at data.gsd_m, or the scenes' own.
-        width_px: mean length of the runs of pixels of the class, in such pixels.
-        level_shares: share of the class's area in objects that each level of the config's network
-            sees best, finest first.
-    """
-
-    count: int
-    one_pixel: int
-    diameters_m: tuple[float, ...] | None
-    diameters_px: tuple[float, ...]
-    width_px: float
-    level_shares: tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DataReport:
-    """What `check_data` found.
-
-    Args:
-        splits: by their name, those that have scenes.
-        objects: by class, those that are there.
-        gsd_m: GSD at which sizes in pixels are given: data.gsd_m, or the scenes' median.
-        strides: levels of the config's network, in pixels at that GSD.
-        advice: what would suit the objects.
-        nearnesses: scenes of two splits whose labels overlap, are close, or share an image.
-        findings: what a user should know, errors first.
-        views: scenes that can be drawn, each with what was found in it.
-    """
-
-    splits: dict[Split, SplitReport]
-    objects: dict[str, ObjectReport]
-    gsd_m: float | None
-    strides: tuple[int, ...]
-    advice: ScaleAdvice | None
-    nearnesses: tuple[Nearness, ...]
-    findings: tuple[Finding, ...]
-    views: tuple[tuple[LabelledPixels, SceneSurvey], ...]
-
-    @property
-    def exit_code(self) -> int:
-        """The code of the command line: 0, or that of data that cannot be used."""
-        return InputError.exit_code if any(one.is_error for one in self.findings) else 0
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values; errors and notes apart."""
-        lines = {
-            kind: [one.text for one in self.findings if one.is_error == is_error]
-            for kind, is_error in (("errors", True), ("notes", False))
-        }
-        return {
-            "splits": {name: asdict(one) for name, one in self.splits.items()},
-            "objects": {name: asdict(one) for name, one in self.objects.items()},
-            "gsd_m": self.gsd_m,
-            "strides_px": self.strides,
-            "advice": None if self.advice is None else asdict(self.advice),
-            "nearnesses": [asdict(one) for one in self.nearnesses],
-            **lines,
-        }
 
 
 def check_data(
@@ -157,19 +51,18 @@ def check_data(
         config: what would be trained with.
         buffer_m: labels of two splits that are closer than this, in metres, are a leak too.
         allow_overlap: tell of leaks, but take them for no error.
-        unlabelled: look at the images alone; the config is one of `of_images`.
+        unlabelled: look at the images alone, as pretraining does; all that is image is of one
+            class then, whatever the config says of labels.
         on_pixels: told how many pixels are done, and how many there are.
 
     Raises:
         InputError: there are no scenes, or the first one cannot be used.
         ConfigError: config and labels do not fit each other.
     """
+    if unlabelled:
+        config = _of_images(config)
     evidence = _gather(config, on_pixels, unlabelled=unlabelled)
-    scenes = [one for one, _ in evidence.surveyed]
-    near = nearnesses(
-        *([one for one in scenes if one.scene.split == split] for split in SPLITS),
-        within_m=max(buffer_m, evidence.chip_m or 0.0),
-    )
+    near = [] if unlabelled else _near(evidence, buffer_m)
     findings = find(evidence, near, buffer_m=buffer_m, allow_overlap=allow_overlap)
     strides = nominal_strides(
         config.model.decoder, config.model.encoder_depth, config.model.downsample
@@ -184,10 +77,17 @@ def check_data(
         nearnesses=tuple(near),
         findings=findings,
         views=evidence.surveyed,
+        classes=config.data.classes,
     )
 
 
-def of_images(config: TrainConfig) -> TrainConfig:
+def _near(evidence: Evidence, buffer_m: float) -> list[Nearness]:
+    """Return the pairs of train and val scenes whose labels lie together, or close."""
+    scenes = ([one for one, _ in evidence.of(split)] for split in SPLITS)
+    return nearnesses(*scenes, within_m=max(buffer_m, evidence.chip_m or 0.0))
+
+
+def _of_images(config: TrainConfig) -> TrainConfig:
     """Return a config in which all that is image is of one class, whatever the labels say."""
     data = config.data.model_copy(update={"classes": (IMAGE,), "ignore": None})
     return config.model_copy(update={"data": data})

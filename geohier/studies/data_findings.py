@@ -15,8 +15,8 @@ from geohier.data.class_gaps import class_gaps
 from geohier.data.labelled import LabelledPixels
 from geohier.data.labels import LabelTable, check_classes, check_values
 from geohier.data.leakage import CURE, Nearness, leakage_text
-from geohier.data.prepare import check_units
-from geohier.data.units import check_range
+from geohier.data.units import check_range, check_units
+from geohier.data.unlabelled import without_ground_of
 from geohier.errors import InputError
 from geohier.raster.source import SourceBand
 from geohier.studies.scene_survey import SceneSurvey
@@ -31,6 +31,8 @@ MANY_SPECKS = 0.2
 """Share of a class's objects that are a single pixel from which on it is worth a line."""
 
 FEW = 10
+
+SPLITS: tuple[Split, ...] = ("train", "val")
 
 type Found = tuple[LabelledPixels, SceneSurvey]
 
@@ -111,9 +113,11 @@ def find(
         _values(evidence),
         _places(evidence),
         _notes(evidence),
-        *([_common_ground(near)] if evidence.unlabelled else _of_labels(evidence)),
-        *([] if evidence.unlabelled else [_leaks(near, buffer_m, allowed=allowed)]),
     ]
+    if evidence.unlabelled:
+        checks.append(_for_pretraining(evidence))
+    else:
+        checks += [*_of_labels(evidence), _leaks(near, buffer_m, allowed=allowed)]
     found = [finding for check in checks for finding in check]
     return tuple(sorted(found, key=lambda one: not one.is_error))
 
@@ -127,14 +131,17 @@ def _of_labels(evidence: Evidence) -> list[Iterator[Finding]]:
     ]
 
 
-def _common_ground(near: Sequence[Nearness]) -> Iterator[Finding]:
-    """Tell of train images on the ground of val images, which `geohier pretrain` leaves out."""
-    out = sorted({one.train for one in near if one.overlap})
-    if out:
-        yield Finding(
-            f"{len(out)} train scenes lie on the ground of val scenes ({out[0]}): pretraining "
-            "leaves them out"
-        )
+def _for_pretraining(evidence: Evidence) -> Iterator[Finding]:
+    """Tell which images pretraining leaves out, and why."""
+    train, val = ([one for one, _ in evidence.of(split)] for split in SPLITS)
+    if not train:
+        return
+    try:
+        _, notes = without_ground_of(train, val, evidence.config.data)
+    except InputError as error:
+        yield Finding(str(error), is_error=True)
+    else:
+        yield from map(Finding, notes)
 
 
 def _grouped(lines: Sequence[str], *, is_error: bool = False) -> Iterator[Finding]:

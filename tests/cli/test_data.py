@@ -316,15 +316,21 @@ def test_images_are_looked_at_without_labels(folder: Folder, run: Run, tmp_path:
     folder.add("a", bad, image=image, nodata=0)
     folder.add("b", bad, "val", east_km=0.3)
     folder.add("c", bad, "val", east_km=20)
+    only = run("data", "check", folder.config(), "--unlabelled")
+    assert only.code == 3
+    assert "no imagery is left to pretrain on: all 1 train scenes" in only.err
+    folder.add("d", bad, east_km=40, image=image, nodata=0)
     target = tmp_path / "check.png"
     done = run("data", "check", folder.config(), "--unlabelled", "--json", "--picture", target)
     assert done.code == 0, done.err
     found = done.json
-    assert found["splits"]["train"]["class_px"] == {"image": 48 * 64}
+    assert found["splits"]["train"]["class_px"] == {"image": 2 * 48 * 64}
     assert found["splits"]["train"]["bands"][0]["mean"] == 50
     assert found["objects"] == {}
     assert found["advice"] is None
-    assert "1 train scenes lie on the ground of val scenes (a)" in " ".join(found["notes"])
+    left_out = "1 of 2 train scenes are left out, since they lie on the ground of val scenes: a"
+    assert left_out in found["notes"]
+    assert found["nearnesses"] == []
     assert target.is_file()
 
     path = folder.path / "data" / "split.csv"

@@ -6,7 +6,7 @@ import pytest
 from matplotlib.image import imread
 
 from geohier.config.load import load_config
-from geohier.studies.data_check import check_data, of_images
+from geohier.studies.data_check import check_data
 from geohier.studies.data_picture import draw_scenes
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -48,12 +48,12 @@ def test_real_scenes_are_described_and_drawn(
 def test_images_that_nobody_has_labelled_are_described_and_drawn(
     shared_data: Path, tmp_path: Path
 ) -> None:
-    config = of_images(load_config(CONFIGS / "pucallpa.yaml", [f"data_root={shared_data}"]))
+    config = load_config(CONFIGS / "pucallpa.yaml", [f"data_root={shared_data}"])
     report = check_data(config, unlabelled=True)
     assert report.exit_code == 0, report.findings
     assert report.splits["train"].scenes == 8
     assert report.gsd_m == pytest.approx(89, abs=3)
-    target = draw_scenes(tmp_path / "check.png", report.views, config.data.classes)
+    target = draw_scenes(tmp_path / "check.png", report.views, report.classes)
     assert imread(target)[..., :3].std() > 0.05
 
 
