@@ -1,6 +1,5 @@
 """What the results page says of features against raw bands."""
 
-import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -9,6 +8,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from bench_modules import bench_module
 from roof_scenes import SIDE, roofs, write_pair
 
 BENCH = Path(__file__).resolve().parent / "bench"
@@ -16,14 +16,9 @@ BENCH = Path(__file__).resolve().parent / "bench"
 
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """The comparison; what it imports by plain names is forgotten afterwards."""
-    known = set(sys.modules)
-    monkeypatch.syspath_prepend(BENCH)
-    yield import_module("probe")
-    for name in set(sys.modules) - known:
-        file = getattr(sys.modules[name], "__file__", None) or ""
-        if Path(file).parent == BENCH:
-            del sys.modules[name]
+    """The comparison."""
+    with bench_module("probe", monkeypatch) as module:
+        yield module
 
 
 def test_makers_are_compared_on_the_same_pixels_and_blocks(

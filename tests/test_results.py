@@ -1,7 +1,6 @@
 """The results page and the figures behind it."""
 
 import json
-import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -9,6 +8,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from bench_modules import bench_module
 from PIL import Image
 
 from geohier.config.load import load_config
@@ -19,14 +19,9 @@ BENCH = REPOSITORY / "tests" / "bench"
 
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """The renderer; what it imports by plain names is forgotten afterwards."""
-    known = set(sys.modules)
-    monkeypatch.syspath_prepend(BENCH)
-    yield import_module("render")
-    for name in set(sys.modules) - known:
-        file = getattr(sys.modules[name], "__file__", None) or ""
-        if Path(file).parent == BENCH:
-            del sys.modules[name]
+    """The renderer."""
+    with bench_module("render", monkeypatch) as module:
+        yield module
 
 
 def run(seed: int, right: list[int], **more: object) -> dict[str, object]:

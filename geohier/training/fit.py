@@ -8,26 +8,24 @@ from pathlib import Path
 from lightning.pytorch import Callback
 from torch import Tensor, nn
 
-from geohier.config.load import config_hash
 from geohier.config.schema import TrainConfig
 from geohier.data.chips import choose_chips, fit_chips
 from geohier.data.prepare import MEMORY_SHARE, TrainingData, keep_in_memory, prepare
 from geohier.errors import ConfigError
 from geohier.geo.bands import canonical
 from geohier.models.backbone import encoder_name_in_smp
-from geohier.models.card import ClassLabel, ModelCard
 from geohier.models.directory import save_model, stores_half
 from geohier.models.first_weights import share_variance
-from geohier.models.receptive_field import measure_receptive_field
-from geohier.models.segmentation import at_image_resolution, build_segmenter, level_ladder
+from geohier.models.segmentation import at_image_resolution, build_segmenter
 from geohier.models.transfer import Transfer
 from geohier.objectives.segmentation import SegmentationLoss
 from geohier.raster.durable import writing
 from geohier.raster.lock import OutputLock
 from geohier.training.checkpoint import KeepBestAndLast, best_weights, read_progress
 from geohier.training.curve import draw_curve
+from geohier.training.describe import describe
 from geohier.training.examples import DrawExamples
-from geohier.training.log import EpochLog, Row, read_rows
+from geohier.training.log import EpochLog, read_rows
 from geohier.training.loggers import LogElsewhere, check_loggers
 from geohier.training.loop import run_epochs
 from geohier.training.processes import run_in_processes
@@ -40,15 +38,11 @@ from geohier.training.run_folder import (
     check_folder,
     claim_folder,
     pinned_weights,
-    versions,
 )
-from geohier.training.seeding import FIELD, FIRST_WEIGHTS, derived_seed, seed_first_weights
+from geohier.training.seeding import FIRST_WEIGHTS, derived_seed, seed_first_weights
 from geohier.training.start import Start, find_start, start_of_finished
 
 LOG = logging.getLogger(__name__)
-
-REAL_CHIPS = 4
-"""Chips of the choose blocks with which the receptive field is measured."""
 
 
 def train(
@@ -246,78 +240,3 @@ def loss_of(config: TrainConfig, data: TrainingData) -> SegmentationLoss:
 def best_epoch(out: Path) -> int:
     """Return the epoch, counted from 1, whose weights a run keeps."""
     return read_progress(out / CHECKPOINTS).best_epoch
-
-
-def describe(
-    network: nn.Module,
-    config: TrainConfig,
-    data: TrainingData,
-    rows: list[Row],
-    best: int,
-    transfer: Transfer | None = None,
-) -> ModelCard:
-    """Return the card of a network that was fitted; its receptive field is measured here.
-
-    The card counts in pixels of the image, of which the network's may be a multiple.
-    """
-    larger = config.model.downsample
-    ladder = level_ladder(network, len(data.bands))
-    chips = choose_chips(data, config)
-    field = measure_receptive_field(
-        network,
-        len(data.bands),
-        stride=ladder.coarsest,
-        chips=[chips[at]["image"] for at in range(min(REAL_CHIPS, len(chips)))],
-        seed=derived_seed(config.training.seed, FIELD),
-    )
-    return ModelCard(
-        bands=data.bands,
-        classes=tuple(
-            ClassLabel(name=one.name, color=one.color, label_values=one.values)
-            for one in config.data.classes
-        ),
-        stride=larger * ladder.coarsest,
-        strides=tuple(larger * stride for stride in ladder.strides),
-        gsd_m=None if data.gsd_m is None else (data.gsd_m[0] / larger, data.gsd_m[1] / larger),
-        tile_size_px=larger * config.chips.size_px,
-        margins_px={share: larger * radius for share, radius in field.margins_px.items()},
-        tile_dependent=field.tile_dependent,
-        normalise=config.data.normalise,
-        trained_on=_trained_on(config, data, rows, best) | _started_from(transfer),
-        scores={"choose": _scores(config, rows[best - 1])},
-        versions=versions(),
-    )
-
-
-def _trained_on(
-    config: TrainConfig, data: TrainingData, rows: list[Row], best: int
-) -> dict[str, object]:
-    return {
-        "config_sha256": config_hash(config),
-        "data_sha256": {name: dict(files) for name, files in data.hashes.items()},
-        "seed": config.training.seed,
-        "epochs": len(rows),
-        "best_epoch": best,
-        "steps": sum(int(row["steps"] or 0) for row in rows[:best]),
-    }
-
-
-def _started_from(transfer: Transfer | None) -> dict[str, object]:
-    if transfer is None:
-        return {}
-    return {
-        "started_from": {
-            "weights": transfer.origin,
-            "sha256": transfer.sha256,
-            "tensors": transfer.found,
-            "share_of_encoder": round(transfer.share, 4),
-        }
-    }
-
-
-def _scores(config: TrainConfig, row: Row) -> dict[str, object]:
-    """Return the scores on the choose blocks; a class that they do not hold has None."""
-    return {
-        "mean_iou": row["choose_iou"],
-        "iou": {one.name: row[f"choose_iou.{one.name}"] for one in config.data.classes},
-    }

@@ -29,7 +29,7 @@ from geohier.training.checkpoint import LAST, KeepBestAndLast
 from geohier.training.ema import AveragedWeights
 from geohier.training.hard_chips import RememberHardChips
 from geohier.training.learning import LearningTask
-from geohier.training.loader import batches, plain_worker_errors
+from geohier.training.loader import batches, plain_worker_errors, shares
 from geohier.training.pace import Pace
 from geohier.training.ranks import Rank, current_rank, synchronised
 from geohier.training.swa import LateMean
@@ -60,7 +60,7 @@ def run_epochs(
         watchers: called before `keep`.
     """
     rank = current_rank()
-    steps = len(batches(fit, config, fit=True, rank=rank))
+    steps = len(shares(len(fit), config.chips.batch_size, rank, whole=True))
     if rank.of > 1 and choose_device().type == "cuda":
         network = synchronised(network)
     network.to(memory_format=torch.channels_last)

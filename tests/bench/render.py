@@ -44,9 +44,10 @@ _NOTHING = ["Not measured."]
 
 INTRODUCTION = """# Results
 
-This page is written by `make bench` and `tests/bench/compare.py` from the files in
-[results/](results/), which hold every number behind it. Rates are in raster Mpx/s, which count each
-pixel of the map once; redundancy is how many tile pixels the network sees for each of them."""
+This page is written by `make bench`, `tests/bench/compare.py` and `tests/bench/probe.py` from the
+files in [results/](results/), which hold every number behind it. Rates are in raster Mpx/s, which
+count each pixel of the map once; redundancy is how many tile pixels the network sees for each of
+them."""
 
 type Json = Mapping[str, Any]
 

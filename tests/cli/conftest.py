@@ -53,7 +53,7 @@ def run(caplog: pytest.LogCaptureFixture) -> Run:
 def roofs_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A config of two quick epochs beside two scenes; the working folder is another one."""
     small = partial(measure_receptive_field, largest_px=128)
-    monkeypatch.setattr("geohier.training.fit.measure_receptive_field", small)
+    monkeypatch.setattr("geohier.training.describe.measure_receptive_field", small)
     write_pair(tmp_path / "scenes" / "train", "a", *roofs(0))
     write_pair(tmp_path / "scenes" / "val", "b", *roofs(1))
     values = {

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from cli.conftest import Run
 
-pytest.importorskip("optuna")
+pytest.importorskip("optuna", reason="the extra tune is not installed")
 
 
 @pytest.fixture

@@ -37,8 +37,11 @@ def config(scenes: Path, processes: int) -> TrainConfig:
 
 
 def test_two_gpus_train_the_model_that_one_does(tmp_path: Path) -> None:
-    """Float32 convolutions of a GPU may round to 10 bits (TF32), and rounding grows from step to
-    step: courses are compared closely, weights loosely."""
+    """Normalisations that go by the whole batch measure what one GPU measures.
+
+    Float32 convolutions of a GPU may round to 10 bits (TF32), and rounding grows from step to step:
+    losses are compared closely, running statistics loosely, other weights not at all.
+    """
     scenes = tmp_path / "scenes"
     for seed, name in enumerate(["train/a", "train/b", "val/c"]):
         split, scene = name.split("/")

@@ -23,7 +23,7 @@ from geohier.raster.lock import OutputLock
 from geohier.studies.tune import tune
 from geohier.studies.tune_report import draw_search
 
-pytest.importorskip("optuna")
+pytest.importorskip("optuna", reason="the extra tune is not installed")
 
 SPACE = """
 training.learning_rate: {low: 1e-4, high: 1e-2, log: true}

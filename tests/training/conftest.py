@@ -43,4 +43,4 @@ def make_config(scenes: Path) -> MakeConfig:
 def small_field(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measure receptive fields on small windows: how far is not the question here."""
     small = partial(measure_receptive_field, largest_px=128)
-    monkeypatch.setattr("geohier.training.fit.measure_receptive_field", small)
+    monkeypatch.setattr("geohier.training.describe.measure_receptive_field", small)

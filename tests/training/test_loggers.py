@@ -22,7 +22,10 @@ def numbers(row: dict[str, Any]) -> dict[str, float]:
 def test_tensorboard_shows_the_rows_of_a_run_that_was_resumed_once_each(
     make_config: MakeConfig, tmp_path: Path
 ) -> None:
-    accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    accumulators = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator",
+        reason="the extra log is not installed",
+    )
     config = make_config(training={"epochs": 3, "loggers": ["tensorboard"], "examples": 0})
 
     class StoppedError(Exception):

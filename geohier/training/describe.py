@@ -1,0 +1,93 @@
+"""The card of a network that was fitted: what it reads, answers, saw and scores."""
+
+from torch import nn
+
+from geohier.config.load import config_hash
+from geohier.config.schema import TrainConfig
+from geohier.data.chips import choose_chips
+from geohier.data.prepare import TrainingData
+from geohier.models.card import ClassLabel, ModelCard
+from geohier.models.receptive_field import measure_receptive_field
+from geohier.models.segmentation import level_ladder
+from geohier.models.transfer import Transfer
+from geohier.training.log import Row
+from geohier.training.run_folder import versions
+from geohier.training.seeding import FIELD, derived_seed
+
+REAL_CHIPS = 4
+"""Chips of the choose blocks with which the receptive field is measured."""
+
+
+def describe(
+    network: nn.Module,
+    config: TrainConfig,
+    data: TrainingData,
+    rows: list[Row],
+    best: int,
+    transfer: Transfer | None = None,
+) -> ModelCard:
+    """Return the card of a network that was fitted; its receptive field is measured here.
+
+    The card counts in pixels of the image, of which the network's may be a multiple.
+    """
+    larger = config.model.downsample
+    ladder = level_ladder(network, len(data.bands))
+    chips = choose_chips(data, config)
+    field = measure_receptive_field(
+        network,
+        len(data.bands),
+        stride=ladder.coarsest,
+        chips=[chips[at]["image"] for at in range(min(REAL_CHIPS, len(chips)))],
+        seed=derived_seed(config.training.seed, FIELD),
+    )
+    return ModelCard(
+        bands=data.bands,
+        classes=tuple(
+            ClassLabel(name=one.name, color=one.color, label_values=one.values)
+            for one in config.data.classes
+        ),
+        stride=larger * ladder.coarsest,
+        strides=tuple(larger * stride for stride in ladder.strides),
+        gsd_m=None if data.gsd_m is None else (data.gsd_m[0] / larger, data.gsd_m[1] / larger),
+        tile_size_px=larger * config.chips.size_px,
+        margins_px={share: larger * radius for share, radius in field.margins_px.items()},
+        tile_dependent=field.tile_dependent,
+        normalise=config.data.normalise,
+        trained_on=_trained_on(config, data, rows, best) | _started_from(transfer),
+        scores={"choose": _scores(config, rows[best - 1])},
+        versions=versions(),
+    )
+
+
+def _trained_on(
+    config: TrainConfig, data: TrainingData, rows: list[Row], best: int
+) -> dict[str, object]:
+    return {
+        "config_sha256": config_hash(config),
+        "data_sha256": {name: dict(files) for name, files in data.hashes.items()},
+        "seed": config.training.seed,
+        "epochs": len(rows),
+        "best_epoch": best,
+        "steps": sum(int(row["steps"] or 0) for row in rows[:best]),
+    }
+
+
+def _started_from(transfer: Transfer | None) -> dict[str, object]:
+    if transfer is None:
+        return {}
+    return {
+        "started_from": {
+            "weights": transfer.origin,
+            "sha256": transfer.sha256,
+            "tensors": transfer.found,
+            "share_of_encoder": round(transfer.share, 4),
+        }
+    }
+
+
+def _scores(config: TrainConfig, row: Row) -> dict[str, object]:
+    """Return the scores on the choose blocks; a class that they do not hold has None."""
+    return {
+        "mean_iou": row["choose_iou"],
+        "iou": {one.name: row[f"choose_iou.{one.name}"] for one in config.data.classes},
+    }
