@@ -9,10 +9,11 @@ def resample_image(values: Tensor, valid: Tensor, size_px: int) -> tuple[Tensor,
     """Resize an image bilinearly, averaging over the pixels that fall into one when it shrinks.
 
     Each pixel is the mean of the valid pixels under it alone; it is valid if they make up at least
-    half of its weight.
+    half of its weight. Bytes are summed as bytes, which is three times faster and costs up to three
+    of 255 steps where some of them are invalid.
 
     Shape:
-        - values: `(C, H, W)` float32, or uint8, which is three times faster where all is valid
+        - values: `(C, H, W)` float32 or uint8
         - valid: `(H, W)` bool
         - returns: `(C, size_px, size_px)` float32 and `(size_px, size_px)` bool
     """
@@ -20,9 +21,7 @@ def resample_image(values: Tensor, valid: Tensor, size_px: int) -> tuple[Tensor,
         return values.float(), valid
     if bool(valid.all()):
         return _bilinear(values, size_px).float(), valid.new_ones((size_px, size_px))
-    shown = _without_invalid(values, valid)
-    weight = _bilinear(valid[None].float(), size_px)
-    sums = _bilinear(shown, size_px)
+    sums, weight = _weighted(values, valid, size_px)
     return sums / weight.clamp(min=1e-6), weight[0] >= 0.5
 
 
@@ -33,11 +32,14 @@ def resample_labels(labels: Tensor, size_px: int) -> Tensor:
     return interpolate(labels[None, None], size=(size_px, size_px), mode="nearest-exact")[0, 0]
 
 
-def _without_invalid(values: Tensor, valid: Tensor) -> Tensor:
-    """Return values as float32, 0 where invalid; bytes are cleared as such, which is faster."""
-    if values.dtype == torch.uint8:
-        return (values * valid).float()
-    return torch.where(valid, values.float(), 0.0)
+def _weighted(values: Tensor, valid: Tensor, size_px: int) -> tuple[Tensor, Tensor]:
+    """Return the weighted sums of the valid values, and the weights `(1, size_px, size_px)`."""
+    if values.dtype != torch.uint8:
+        shown = torch.where(valid, values.float(), 0.0)
+        return _bilinear(shown, size_px), _bilinear(valid[None].float(), size_px)
+    shares = valid.to(torch.uint8)[None]
+    together = _bilinear(torch.cat([values * shares, shares * 255]), size_px).float()
+    return together[:-1], together[-1:] / 255
 
 
 def _bilinear(image: Tensor, size_px: int) -> Tensor:

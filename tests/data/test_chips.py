@@ -229,7 +229,7 @@ def test_image_and_mask_move_together(
 def test_nodata_stays_zero_and_ignored_and_bleeds_into_nothing(
     add_scene: AddScene, make_config: MakeConfig, rng: np.random.Generator, dtype: str
 ) -> None:
-    """A hole in a constant image: all that is shown keeps the constant, at any scale."""
+    """A hole in a nearly constant image: all that is shown keeps to it, at any scale."""
     image = rng.choice([100, 102], (2, 128, 128)).astype(dtype)
     image[:, 50:80, 40:90] = 0
     add_scene("holed", image, rng.integers(0, 2, (128, 128), dtype="uint8"), nodata=0)
@@ -237,12 +237,12 @@ def test_nodata_stays_zero_and_ignored_and_bleeds_into_nothing(
         augment={**PLAIN, "scale": [0.5, 2.0]}, chips={"size_px": 64, "per_epoch": 12}
     )
     chips = fit_chips(prepare(config), config)
-    blank = 0
+    blank, rounding = 0, 3 if dtype == "uint8" else 0.1
     for at in range(len(chips)):
         chip = chips[at]
         invalid = (chip["image"] == 0).all(dim=0)
         values = in_file_units(chips, chip)[:, ~invalid]
-        assert ((values > 99.9) & (values < 102.1)).all()
+        assert ((values > 100 - rounding) & (values < 102 + rounding)).all()
         assert (chip["mask"][invalid] == IGNORE_INDEX).all()
         blank += int(invalid.sum())
     assert blank > 0
@@ -384,7 +384,7 @@ def test_a_scaled_chip_is_its_window_resampled_in_image_labels_and_validity_alik
         np.testing.assert_array_equal(chips[at]["mask"].numpy()[sure], expected[sure])
         shown = in_file_units(chips, chips[at]).numpy()[:, sure & (share > 0.5)]
         means = [resized(one * seen, 32) / share.clip(1e-6) for one in image[:, rows, cols]]
-        np.testing.assert_allclose(shown, np.stack(means)[:, sure & (share > 0.5)], atol=1)
+        np.testing.assert_allclose(shown, np.stack(means)[:, sure & (share > 0.5)], atol=3)
         assert not chips[at]["image"].numpy()[:, sure & (share < 0.5)].any()
         zooms.append(32 / place.window.height)
     assert min(zooms) < 0.7
