@@ -94,12 +94,10 @@ class ChipDataset(Samples[Chip]):
         cut = self.scenes[place.scene].read(place.window)
         usable = inside(place.window, place.labelled)
         seen = cut.valid if place.surroundings else cut.valid & usable
-        # before resizing: the nearest label to a pixel that is seen may be one that is not
-        labels = np.where(usable, cut.labels, np.uint8(IGNORE_INDEX))
         kind = np.uint8 if cut.values.dtype == np.uint8 else np.float32
         values = torch.from_numpy(np.ascontiguousarray(cut.values, kind))
         image, valid = resample_image(values, torch.from_numpy(seen), self.size_px)
-        mask = resample_labels(torch.from_numpy(labels), self.size_px)
+        mask = resample_labels(cut.labels, usable, self.size_px)
         mean, std = self.statistics[place.scene]
         return (image - mean).div_(std), mask, valid
 
@@ -107,7 +105,7 @@ class ChipDataset(Samples[Chip]):
         self, image: Tensor, mask: Tensor, valid: Tensor, seed: int
     ) -> tuple[Tensor, Tensor, Tensor]:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # those of GPUs are the network's
             changed = self.augment(
                 tv_tensors.Image(image), tv_tensors.Mask(mask), tv_tensors.Mask(valid)
             )

@@ -132,7 +132,7 @@ class ViewDataset(Samples[Views]):
         """Return a view with its random changes, and where points of the scene lie in it."""
         image, valid = self._cut(place)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(rng.integers(2**62)))
+            torch.default_generator.manual_seed(int(rng.integers(2**62)))
             image = self.augment(tv_tensors.Image(image)).as_subclass(Tensor)
         window = place.window
         corner = (window.col_off, window.row_off)
