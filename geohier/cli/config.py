@@ -36,10 +36,10 @@ def show(
 
 
 def _check_encoder(name: str, file: Path | None) -> None:
-    from geohier.models.backbone import encoder_name_in_smp  # brings timm: seconds
+    from geohier.models.encoders import check_encoder  # brings timm: seconds
 
     try:
-        encoder_name_in_smp(name)
+        check_encoder(name)
     except ConfigError as error:
         raise ConfigError(f"{file}: {error}") from error
 

@@ -169,7 +169,8 @@ class ModelConfig(Section):
     decoder: Literal["fpn", "unet"] = "fpn"
     """fpn: feature pyramid of four levels; unet: the usual comparison."""
     encoder: str = "resnet18"
-    """Name of the encoder in timm; its first weights are random unless `weights` says otherwise."""
+    """Name of the encoder in timm or smp (docs/backbones.md lists what there is); its first weights
+    are random unless `weights` says otherwise."""
     downsample: Literal[1, 2, 4] = 1
     """The network works on pixels this many times as large: chips are drawn at this multiple of
     data.gsd_m; in prediction the image is averaged over squares and the scores are enlarged."""

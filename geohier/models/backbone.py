@@ -1,19 +1,16 @@
-"""Networks made of parts that others keep: the only place that builds with timm and smp.
+"""Networks of smp's decoders over any encoder, and the strides of their levels."""
 
-Weights are always drawn at random here; nothing is fetched. Names are checked against the lists of
-both libraries first, since some of timm's spellings (`hf-hub:...`) would reach for the network.
-"""
-
-from difflib import get_close_matches
-from functools import cache
+from typing import Any
 
 import segmentation_models_pytorch as smp
-import timm
 import torch
+from segmentation_models_pytorch.base import SegmentationHead, SegmentationModel
+from segmentation_models_pytorch.decoders.fpn.decoder import FPNDecoder
+from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 from torch import Tensor, nn
 
 from geohier.config.schema import ModelConfig
-from geohier.errors import ConfigError
+from geohier.models.encoders import build_encoder
 
 FPN_LEVELS = 4
 """Levels that smp's feature pyramid merges."""
@@ -24,75 +21,55 @@ NORM_GROUPS = 32
 PROBE_PX = 64
 """Side of the image with which an encoder's strides are measured."""
 
+UNET_CHANNELS = (256, 128, 64, 32, 16)
+"""Channels of smp's U-Net from its coarsest block to its finest."""
+
 
 def build_fpn(config: ModelConfig, bands: int, classes: int) -> nn.Module:
     """Build smp's feature pyramid network."""
-    network: nn.Module = smp.FPN(
-        encoder_name_in_smp(config.encoder),
+    encoder: Any = build_encoder(config, bands)
+    decoder = FPNDecoder(
+        encoder.out_channels,
         encoder_depth=config.encoder_depth,
-        encoder_weights=None,
-        decoder_pyramid_channels=config.pyramid_channels,
-        decoder_segmentation_channels=config.segmentation_channels,
-        decoder_dropout=config.dropout,
-        in_channels=bands,
-        classes=classes,
-        upsampling=2 ** (config.encoder_depth - FPN_LEVELS + 1),
-        **_dropped_paths(config),
+        pyramid_channels=config.pyramid_channels,
+        segmentation_channels=config.segmentation_channels,
+        dropout=config.dropout,
     )
-    return network
+    larger = 2 ** (config.encoder_depth - FPN_LEVELS + 1)
+    head = SegmentationHead(decoder.out_channels, classes, kernel_size=1, upsampling=larger)
+    return Fpn(encoder, decoder, head)
 
 
 def build_unet(config: ModelConfig, bands: int, classes: int) -> nn.Module:
     """Build smp's U-Net, whose decoder narrows from 256 channels to 16."""
-    network: nn.Module = smp.Unet(
-        encoder_name_in_smp(config.encoder),
-        encoder_depth=config.encoder_depth,
-        encoder_weights=None,
-        decoder_channels=(256, 128, 64, 32, 16)[-config.encoder_depth :],
-        in_channels=bands,
-        classes=classes,
-        **_dropped_paths(config),
-    )
-    return network
+    encoder: Any = build_encoder(config, bands)
+    channels = UNET_CHANNELS[-config.encoder_depth :]
+    decoder = UnetDecoder(encoder.out_channels, channels, n_blocks=config.encoder_depth)
+    return Unet(encoder, decoder, SegmentationHead(channels[-1], classes))
 
 
-def _dropped_paths(config: ModelConfig) -> dict[str, float]:
-    """Return what an encoder of timm is told of paths to drop; smp's own would not listen."""
-    if not config.drop_path:
-        return {}
-    if not encoder_name_in_smp(config.encoder).startswith("tu-"):
-        raise ConfigError("it is smp's own and drops no paths: set model.drop_path to 0")
-    return {"drop_path_rate": config.drop_path}
+def _assemble(
+    network: SegmentationModel, encoder: nn.Module, decoder: nn.Module, head: nn.Module
+) -> None:
+    """Make a network out of its parts, as smp's own constructors do with an encoder's name."""
+    SegmentationModel.__init__(network)
+    network.encoder, network.decoder, network.segmentation_head = encoder, decoder, head
+    network.classification_head = None
+    network.initialize()
 
 
-def encoder_name_in_smp(name: str) -> str:
-    """Return the name by which smp builds an encoder of timm, or one of its own.
+class Fpn(smp.FPN):  # type: ignore[misc]  # smp has no types
+    """smp's feature pyramid network over a given encoder."""
 
-    Raises:
-        ConfigError: neither library knows the name.
-
-    Example:
-        >>> encoder_name_in_smp("resnet18"), encoder_name_in_smp("mit_b0")
-        ('tu-resnet18', 'mit_b0')
-    """
-    plain = name.removeprefix("tu-")
-    if plain in _timm_names():
-        return f"tu-{plain}"
-    if name in _smp_names():
-        return name
-    near = get_close_matches(plain, [*_timm_names(), *_smp_names()], n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    raise ConfigError(f"model.encoder: neither timm nor smp has an encoder named {name!r}{hint}")
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, head: nn.Module) -> None:
+        _assemble(self, encoder, decoder, head)
 
 
-@cache
-def _timm_names() -> tuple[str, ...]:
-    return tuple(timm.list_models())
+class Unet(smp.Unet):  # type: ignore[misc]  # smp has no types
+    """smp's U-Net over a given encoder."""
 
-
-@cache
-def _smp_names() -> tuple[str, ...]:
-    return tuple(smp.encoders.get_encoder_names())
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, head: nn.Module) -> None:
+        _assemble(self, encoder, decoder, head)
 
 
 def level_strides(network: nn.Module, bands: int) -> tuple[int, ...]:

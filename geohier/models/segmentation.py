@@ -7,6 +7,7 @@ from geohier.config.schema import ModelConfig
 from geohier.errors import ConfigError
 from geohier.geo.levels import LevelLadder
 from geohier.models import backbone
+from geohier.models.encoders import check_encoder
 
 
 def build_segmenter(config: ModelConfig, bands: int, classes: int) -> nn.Module:
@@ -25,7 +26,7 @@ def build_segmenter(config: ModelConfig, bands: int, classes: int) -> nn.Module:
     Raises:
         ConfigError: the encoder is unknown, or does not give the levels that the decoder merges.
     """
-    backbone.encoder_name_in_smp(config.encoder)
+    check_encoder(config.encoder)
     if config.decoder == "fpn" and config.segmentation_channels % backbone.NORM_GROUPS:
         raise ConfigError(
             f"model.segmentation_channels: {config.segmentation_channels} is no multiple of "

@@ -13,7 +13,7 @@ from geohier.config.load import config_hash, load_config
 from geohier.config.schema import TrainConfig
 from geohier.config.search import Numbers, Parameter, read_space
 from geohier.errors import ConfigError, ModelError, OutputExistsError
-from geohier.models.backbone import encoder_name_in_smp
+from geohier.models.encoders import check_encoder
 from geohier.raster.durable import writing
 from geohier.raster.lock import OutputLock
 from geohier.studies.tune_record import RECORD, Record, Tried, import_optuna, open_record, values_of
@@ -207,7 +207,7 @@ def _check_encoders(search: Search) -> None:
     for one in search.parameters:
         if one.key == "model.encoder" and not isinstance(one, Numbers):
             for name in one.values:
-                encoder_name_in_smp(str(name))
+                check_encoder(str(name))
 
 
 def _check_one_process(config: TrainConfig) -> None:

@@ -13,8 +13,8 @@ from geohier.data.chips import choose_chips, fit_chips
 from geohier.data.prepare import MEMORY_SHARE, TrainingData, keep_in_memory, prepare
 from geohier.errors import ConfigError
 from geohier.geo.bands import canonical
-from geohier.models.backbone import encoder_name_in_smp
 from geohier.models.directory import save_model, stores_half
+from geohier.models.encoders import check_encoder
 from geohier.models.first_weights import share_variance
 from geohier.models.segmentation import at_image_resolution, build_segmenter
 from geohier.models.transfer import Transfer
@@ -102,7 +102,7 @@ def train(
         check_folder(out, config, resume=resume)
         if finished:
             return _finished(out / MODEL, half=half)
-        encoder_name_in_smp(config.model.encoder)  # a misspelt one is known before data are read
+        check_encoder(config.model.encoder)  # a misspelt one is known before data are read
         check_loggers(config.training.loggers)
         data = prepare(config)
         network, transfer = first_network(start, data)

@@ -10,7 +10,7 @@ from geohier.config.load import pretraining_values
 from geohier.config.schema import TrainConfig
 from geohier.data.unlabelled import PretrainingData, prepare_unlabelled
 from geohier.data.views import ViewDataset, choose_views, fit_views
-from geohier.models.backbone import encoder_name_in_smp
+from geohier.models.encoders import check_encoder
 from geohier.models.pretrainer import Pretrainer, check_blocks
 from geohier.models.segmentation import build_segmenter
 from geohier.objectives.laplacian import laplacian_pyramid
@@ -72,7 +72,7 @@ def pretrain(config: TrainConfig, out: Path, *, resume: bool = False, quiet: boo
         check_folder(out, config, resume=resume, decides=pretraining_values)
         if finished:
             return out / ENCODER
-        encoder_name_in_smp(config.model.encoder)  # a misspelt one is known before data are read
+        check_encoder(config.model.encoder)  # a misspelt one is known before data are read
         data = prepare_unlabelled(config)
         network, notes = first_pretrainer(start, data)
         if not quiet:
