@@ -20,6 +20,7 @@ from geohier.config.chips import AugmentConfig, ChipsConfig
 from geohier.config.classes import ClassConfig, ClassesInput, read_classes
 from geohier.config.curriculum import CurriculumConfig
 from geohier.config.fine_tuning import FineTuningConfig
+from geohier.config.hierarchy import NORM_GROUPS, HierarchyConfig
 from geohier.config.objectives import ObjectivesConfig
 from geohier.config.pretraining import PretrainingConfig
 from geohier.config.section import Section, Share
@@ -166,8 +167,9 @@ class DataConfig(Section):
 class ModelConfig(Section):
     """The network: a decoder over any encoder that timm knows."""
 
-    decoder: Literal["fpn", "unet"] = "fpn"
-    """fpn: feature pyramid of four levels; unet: the usual comparison."""
+    decoder: Literal["fpn", "unet", "hierarchy"] = "fpn"
+    """fpn: feature pyramid of four levels; unet: the usual comparison; hierarchy: a pyramid of the
+    parts that `hierarchy` names."""
     encoder: str = "resnet18"
     """Name of the encoder in timm or smp (docs/backbones.md lists what there is); its first weights
     are random unless `weights` says otherwise."""
@@ -178,11 +180,11 @@ class ModelConfig(Section):
     """Halvings of the image in the encoder: the coarsest stride is 2 ** depth pixels. The four
     levels of an fpn have strides of 4 to 32 px at depth 5, 2 to 16 px at depth 4."""
     pyramid_channels: PositiveInt = 128
-    """Channels of each pyramid level (fpn)."""
+    """Channels of each pyramid level (fpn, hierarchy)."""
     segmentation_channels: PositiveInt = 64
-    """Channels in which the levels are merged (fpn)."""
+    """Channels in which the levels are merged (fpn, hierarchy)."""
     dropout: Share = 0.1
-    """Share of channels dropped before the last layer while training (fpn)."""
+    """Share of channels dropped before the last layer while training (fpn, hierarchy)."""
     drop_path: Share = 0.0
     """Chance of the encoder's last block to be skipped while training; earlier ones less. Of
     encoders that have such paths: residual networks and transformers of timm."""
@@ -190,6 +192,8 @@ class ModelConfig(Section):
     """Weights that nothing else gives. he: drawn as He et al. have it; each level of an fpn enters
     the merge with unit variance behind its norm. unit_pyramid: the levels of an fpn are also
     weighed on noise, so that each brings an equal share of the finest one's unit variance."""
+    hierarchy: HierarchyConfig = HierarchyConfig()
+    """The parts of decoder hierarchy; fpn and unet have none of them."""
 
     @model_validator(mode="after")
     def _only_a_pyramid_is_weighed(self) -> Self:
@@ -198,6 +202,25 @@ class ModelConfig(Section):
                 f"first_weights unit_pyramid weighs the levels of an fpn, but decoder is "
                 f"{self.decoder}: set it to he"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _only_a_hierarchy_has_parts(self) -> Self:
+        if self.decoder != "hierarchy" and self.hierarchy != HierarchyConfig():
+            raise ValueError(
+                f"hierarchy has parts for decoder hierarchy, but decoder is {self.decoder}: set it "
+                "to hierarchy, or leave the parts out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _groups_divide_channels(self) -> Self:
+        for key in ("pyramid_channels", "segmentation_channels"):
+            if self.hierarchy.norm == "group" and getattr(self, key) % NORM_GROUPS:
+                raise ValueError(
+                    f"{key} {getattr(self, key)} is no multiple of {NORM_GROUPS}, which "
+                    "hierarchy.norm group needs"
+                )
         return self
 
 

@@ -11,6 +11,7 @@ from geohier.config.schema import DataConfig, TrainConfig
 from geohier.config.section import Section
 
 COMMENT_WIDTH = 96
+LINE_WIDTH = 100
 
 EXAMPLE = TrainConfig(
     data=DataConfig.model_validate({"root": Path(), "classes": {"background": 0, "object": 1}})
@@ -38,15 +39,19 @@ def config_schema() -> str:
     return json.dumps(TrainConfig.model_json_schema(), indent=2)
 
 
-def _section(section: Section) -> list[str]:
+def _section(section: Section, indent: str = "  ") -> list[str]:
+    """Return the keys of a section; a section in it that is too long for one line is explained."""
     values = section.model_dump(mode="json")
     lines: list[str] = []
     for name, field in type(section).model_fields.items():
-        lines += _comment(field.description or "", "  ")
+        lines += _comment(field.description or "", indent)
+        value, line = getattr(section, name), f"{indent}{name}: {_flow(values[name])}"
         if isinstance(section, DataConfig) and name == "classes":
             lines += _classes(section.classes)
+        elif isinstance(value, Section) and len(line) > LINE_WIDTH:
+            lines += [f"{indent}{name}:", *_section(value, indent + "  ")]
         else:
-            lines.append(f"  {name}: {_flow(values[name])}")
+            lines.append(line)
     return lines
 
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from geohier.errors import ModelError
+from geohier.models.hierarchy import HierarchicalSegmenter
 from geohier.models.segmentation import Downsampled
 
 PROBE_PX = 256
@@ -57,6 +58,8 @@ def level_features(network: nn.Module, image: Tensor) -> list[Tensor]:
     """
     if isinstance(network, Downsampled):
         return level_features(network.network, functional.avg_pool2d(image, network.factor))
+    if isinstance(network, HierarchicalSegmenter):
+        return network.levels(image)
     encoder = getattr(network, "encoder", None)
     if not isinstance(encoder, nn.Module):
         raise ModelError(

@@ -9,12 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from geohier.errors import ConfigError
-from geohier.models.backbone import PROBE_PX
+from geohier.models.hierarchy import HierarchicalSegmenter
 from geohier.models.level_features import merged_levels
 
 HIDDEN = 512
 PROJECTED = 128
 """Channels within BYOL's heads and after them; smaller than the paper's: so is the network."""
+
+
+PROBE_PX = 256
+"""Side of the blank image with which levels are measured: the largest stride that there can be."""
 
 
 class Pyramid(nn.Module):
@@ -38,6 +42,8 @@ class Pyramid(nn.Module):
         if isinstance(network, smp.FPN):
             self._read = merged_levels
             del self.decoder.seg_blocks
+        elif isinstance(network, HierarchicalSegmenter):
+            self._read = _fused_levels
         else:
             self._read = _unet_levels
             blocks: Any = self.decoder.blocks
@@ -55,6 +61,11 @@ class Pyramid(nn.Module):
         self.train(training)
         strides = tuple(PROBE_PX // level.shape[-1] for level in levels)
         return strides, tuple(level.shape[1] for level in levels)
+
+
+def _fused_levels(decoder: nn.Module, features: Sequence[Tensor]) -> list[Tensor]:
+    levels: list[Tensor] = decoder(features)[0]
+    return levels
 
 
 def _unet_levels(decoder: Any, features: Sequence[Tensor]) -> list[Tensor]:  # noqa: ANN401 - smp's

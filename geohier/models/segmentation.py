@@ -7,14 +7,16 @@ from geohier.config.schema import ModelConfig
 from geohier.errors import ConfigError
 from geohier.geo.levels import LevelLadder
 from geohier.models import backbone
-from geohier.models.encoders import check_encoder
+from geohier.models.encoders import build_encoder, check_encoder
+from geohier.models.hierarchy import HierarchicalSegmenter, depth_in_use
 
 
 def build_segmenter(config: ModelConfig, bands: int, classes: int) -> nn.Module:
     """Build the network of a config, with random weights.
 
     Every group normalisation is replaced by batch normalisation: in prediction its statistics are
-    fixed, so the answer at a pixel does not depend on the rest of the tile.
+    fixed, so the answer at a pixel does not depend on the rest of the tile. A hierarchy that is to
+    have groups keeps them.
 
     This is what trains, on chips at the network's own resolution; `at_image_resolution` makes it
     what predicts.
@@ -34,7 +36,7 @@ def build_segmenter(config: ModelConfig, bands: int, classes: int) -> nn.Module:
         )
     try:
         network = _build(config, bands, classes)
-        strides = backbone.level_strides(network, bands)
+        strides = _strides(network, bands)
     except Exception as error:  # each encoder refuses in its own way what it cannot do
         reason = str(error).split("\n", 1)[0] or type(error).__name__
         raise ConfigError(
@@ -46,7 +48,7 @@ def build_segmenter(config: ModelConfig, bands: int, classes: int) -> nn.Module:
             f"model.encoder: {config.encoder} has levels of strides {strides} px at depth "
             f"{config.encoder_depth}, an fpn needs {backbone.FPN_LEVELS}: use encoder_depth 5"
         )
-    return fix_statistics(network)
+    return network
 
 
 def at_image_resolution(network: nn.Module, config: ModelConfig) -> nn.Module:
@@ -57,9 +59,15 @@ def at_image_resolution(network: nn.Module, config: ModelConfig) -> nn.Module:
 def _build(config: ModelConfig, bands: int, classes: int) -> nn.Module:
     match config.decoder:
         case "fpn":
-            return backbone.build_fpn(config, bands, classes)
+            return fix_statistics(backbone.build_fpn(config, bands, classes))
         case "unet":
-            return backbone.build_unet(config, bands, classes)
+            return fix_statistics(backbone.build_unet(config, bands, classes))
+        case "hierarchy":
+            return HierarchicalSegmenter(_encoder(config, bands), config, classes)
+
+
+def _encoder(config: ModelConfig, bands: int) -> nn.Module:
+    return fix_statistics(build_encoder(config, bands, depth_in_use(config)))
 
 
 class Downsampled(nn.Module):
@@ -102,4 +110,9 @@ def fix_statistics(network: nn.Module) -> nn.Module:
 
 def level_ladder(network: nn.Module, bands: int) -> LevelLadder:
     """Return the levels that a network of `build_segmenter` for so many bands merges."""
-    return LevelLadder(strides=backbone.level_strides(network, bands))
+    return LevelLadder(strides=_strides(network, bands))
+
+
+def _strides(network: nn.Module, bands: int) -> tuple[int, ...]:
+    measured = backbone.level_strides(network, bands)
+    return network.strides if isinstance(network, HierarchicalSegmenter) else measured

@@ -64,8 +64,9 @@ def check_data(
     evidence = _gather(config, on_pixels, unlabelled=unlabelled)
     near = [] if unlabelled else _near(evidence, buffer_m)
     findings = find(evidence, near, buffer_m=buffer_m, allow_overlap=allow_overlap)
+    model = config.model
     strides = nominal_strides(
-        config.model.decoder, config.model.encoder_depth, config.model.downsample
+        model.decoder, model.encoder_depth, model.downsample, model.hierarchy.levels
     )
     sizes = {} if unlabelled else _sizes(evidence)
     return DataReport(

@@ -28,18 +28,32 @@ CHIP_SIDES = (64, 128, 256, 512)
 FPN_LEVELS = 4
 
 
-type Decoder = Literal["fpn", "unet"]
+type Decoder = Literal["fpn", "unet", "hierarchy"]
 
 
-def nominal_strides(decoder: Decoder, depth: int, downsample: int) -> tuple[int, ...]:
+def nominal_strides(
+    decoder: Decoder, depth: int, downsample: int, levels: int = FPN_LEVELS
+) -> tuple[int, ...]:
     """Return the strides, in pixels of the image, of most encoders' levels.
+
+    Args:
+        decoder: what merges them.
+        depth: halvings of the image in the encoder.
+        downsample: pixels of the image per pixel that the network sees.
+        levels: levels of a hierarchy.
 
     Example:
         >>> nominal_strides("fpn", 4, 4)
         (8, 16, 32, 64)
+        >>> nominal_strides("hierarchy", 5, 1, levels=2)
+        (4, 8)
     """
-    first = depth + 1 - FPN_LEVELS if decoder == "fpn" else 1
-    return tuple(downsample * 2**level for level in range(first, depth + 1))
+    if decoder == "unet":
+        exponents = range(1, depth + 1)
+    else:
+        finest = depth + 1 - FPN_LEVELS
+        exponents = range(finest, finest + (FPN_LEVELS if decoder == "fpn" else levels))
+    return tuple(downsample * 2**at for at in exponents)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +92,7 @@ def advise(sizes: Mapping[str, SizeTable], model: ModelConfig) -> ScaleAdvice | 
     things = [one for at, one in enumerate(held) if at != area.index(max(area))] or held
     small = min(min(table.area_percentiles(SMALL)[0], table.width) for table in things)
     large = max(min(table.area_percentiles(LARGE)[0], WIDTHS * table.width) for table in things)
+    levels = model.hierarchy.levels
     downsample, depth = _finest(small, model.decoder)
     wanted = CHIP_PER_OBJECT * large / downsample
     return ScaleAdvice(
@@ -85,7 +100,7 @@ def advise(sizes: Mapping[str, SizeTable], model: ModelConfig) -> ScaleAdvice | 
         large_px=large,
         downsample=downsample,
         encoder_depth=depth,
-        strides=nominal_strides(model.decoder, depth, downsample),
+        strides=nominal_strides(model.decoder, depth, downsample, levels),
         chip_px=next((side for side in CHIP_SIDES if side >= wanted), CHIP_SIDES[-1]),
     )
 

@@ -140,7 +140,7 @@ MISTAKES = [
     ("weights: {sha256: abc}", "weights.sha256: give a SHA-256 of 64 hexadecimal digits"),
     ("chips: {? 2024-01-01 : 3}", "chips.2024-01-01: unknown key"),
     ("data: {train: [{image: {? 2024-01-01 : 3}, mask: b}]}", "train.0.image: give a path, found"),
-    ("model: {decoder: pan}", "model.decoder: give 'fpn' or 'unet', found \"pan\""),
+    ("model: {decoder: pan}", "model.decoder: give 'fpn', 'unet' or 'hierarchy', found \"pan\""),
     ("chips: {per_epoch: 3, megapixels_per_epoch: 4}", "chips: per_epoch and megapixels_per_epoch"),
     ("training: {learning_rate: .inf}", "training.learning_rate: give a finite number, found"),
     ("objectives: {dice: 0, cross_entropy: 0}", "objectives: all weights are 0"),

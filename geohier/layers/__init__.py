@@ -1,0 +1,1 @@
+"""Parts of the hierarchy: pyramid in, pyramid out, and what they used for it."""

@@ -1,0 +1,171 @@
+"""A segmenter made of a hierarchy: the parts of `layers`, one after the other."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from geohier.config.hierarchy import HierarchyConfig
+from geohier.config.schema import ModelConfig
+from geohier.errors import ConfigError
+from geohier.layers.blocks import conv_block
+from geohier.layers.context import AtrousPooling, PyramidPooling
+from geohier.layers.fusion import build_fusion
+from geohier.layers.ladder import Ladder
+from geohier.layers.merge import Read, build_merge, enlarged
+from geohier.layers.used import Used
+
+FPN_LEVELS = 4
+
+
+def finest_feature(encoder_depth: int) -> int:
+    """Return the number of the encoder's feature that is the finest level, as an fpn has it."""
+    return encoder_depth + 1 - FPN_LEVELS
+
+
+def depth_in_use(config: ModelConfig) -> int:
+    """Return how many halvings of an encoder a hierarchy reads, of those that it may."""
+    coarsest = finest_feature(config.encoder_depth) + config.hierarchy.levels - 1
+    return min(config.encoder_depth, coarsest)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """An answer, and how it came about.
+
+    Args:
+        logits: `(B, K, H, W)`.
+        levels: the pyramid that was merged, finest first, `(B, C, H_l, W_l)` each.
+        used: what the parts went by.
+    """
+
+    logits: Tensor
+    levels: list[Tensor]
+    used: Used
+
+
+class FusedPyramid(nn.Module):
+    """From an encoder's features to levels that know of each other.
+
+    Args:
+        channels: of the encoder's features, the image's first.
+        config: the network.
+
+    Shape:
+        - features: `(B, C_k, H / 2^k, W / 2^k)` each
+        - returns: `(B, pyramid_channels, H_l, W_l)` for each level, finest first, and what was used
+    """
+
+    def __init__(self, channels: Sequence[int], config: ModelConfig) -> None:
+        super().__init__()
+        parts, width = config.hierarchy, config.pyramid_channels
+        self.ladder = Ladder(channels, finest_feature(config.encoder_depth), parts)
+        self.context = _context(self.ladder.channels[-1], parts)
+        self.fusion = build_fusion(self.ladder.channels, width, parts)
+        self.refine = _refine(len(self.ladder.channels), width, parts)
+        self.adds = parts.refine == "residual"
+
+    def forward(self, features: Sequence[Tensor]) -> tuple[list[Tensor], Used]:
+        levels = self.ladder(features)
+        levels[-1] = self.context(levels[-1])
+        fused, used = self.fusion(levels)
+        return [self._refined(level, at) for at, level in enumerate(fused)], used
+
+    def _refined(self, level: Tensor, at: int) -> Tensor:
+        if not len(self.refine):
+            return level
+        refined: Tensor = self.refine[at](level)
+        return level + refined if self.adds else refined
+
+
+def _context(channels: int, config: HierarchyConfig) -> nn.Module:
+    norm, separable = config.norm, config.separable
+    match config.context:
+        case "none":
+            return nn.Identity()
+        case "pooling":
+            return PyramidPooling(channels, norm, separable=separable)
+        case "aspp":
+            return AtrousPooling(channels, config.aspp_rates, norm, separable=separable)
+
+
+def _refine(levels: int, width: int, config: HierarchyConfig) -> nn.ModuleList:
+    count = 0 if config.refine == "none" else levels
+    return nn.ModuleList(
+        conv_block(width, width, config.norm, separable=config.separable) for _ in range(count)
+    )
+
+
+class HierarchicalSegmenter(nn.Module):
+    """Encoder, pyramid, merge and head.
+
+    Args:
+        encoder: gives the image and then its levels, each half as fine; `out_channels` has the
+            channels of them all.
+        config: the network.
+        classes: classes.
+
+    Shape:
+        - image: `(B, bands, H, W)`, normalised, sides divisible by the coarsest stride
+        - logits: `(B, classes, H, W)`
+    """
+
+    def __init__(self, encoder: nn.Module, config: ModelConfig, classes: int) -> None:
+        super().__init__()
+        _check(encoder.out_channels, config)  # type: ignore[arg-type]  # a list, as smp has it
+        parts, width = config.hierarchy, config.segmentation_channels
+        self.encoder = encoder
+        self.decoder = FusedPyramid(encoder.out_channels, config)  # type: ignore[arg-type]
+        self.reads = nn.ModuleList(
+            Read(config.pyramid_channels, width, level, parts) for level in range(parts.levels)
+        )
+        self.merge, merged = build_merge(parts.merge, width, parts.levels)
+        self.dropout = nn.Dropout2d(config.dropout)
+        self.segmentation_head = nn.Conv2d(merged, classes, 1)
+        self.align_corners = parts.align_corners
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Strides of the levels, finest first."""
+        return self.decoder.ladder.strides
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.look(image).logits
+
+    def levels(self, image: Tensor) -> list[Tensor]:
+        """Return the levels before they are merged, finest first."""
+        levels: list[Tensor] = self.decoder(self.encoder(image))[0]
+        return levels
+
+    def look(self, image: Tensor, without: int | None = None) -> Look:
+        """Answer, and tell how.
+
+        Args:
+            image: the image.
+            without: a level that brings nothing to the merge.
+        """
+        levels, used = self.decoder(self.encoder(image))
+        reads = [read(level) for read, level in zip(self.reads, levels, strict=True)]
+        if without is not None:
+            reads[without] = torch.zeros_like(reads[without])
+        merged, more = self.merge(reads)
+        scores = self.segmentation_head(self.dropout(merged))
+        logits = enlarged(scores, self.strides[0], align_corners=self.align_corners)
+        return Look(logits, levels, used | more)
+
+
+def _check(channels: Sequence[int], config: ModelConfig) -> None:
+    """Check that an encoder gives the levels that a hierarchy takes.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    finest = finest_feature(config.encoder_depth)
+    taken = channels[finest : finest + config.hierarchy.levels]
+    if 0 in taken:
+        has = ", ".join(str(2**at) for at, count in enumerate(channels) if at and count)
+        raise ConfigError(
+            f"it has levels of strides {has} px, and none of {2 ** (finest + taken.index(0))}: "
+            "raise model.encoder_depth, or take another encoder"
+        )
