@@ -19,6 +19,7 @@ from torch import nn
 
 from geohier.config.schema import ModelConfig
 from geohier.errors import ConfigError
+from geohier.models.vit_encoders import PLAIN, TimmViT
 
 type Library = Literal["timm", "smp"]
 
@@ -119,6 +120,8 @@ def _of_smp(name: str, bands: int, depth: int, drop_path: float) -> nn.Module:
 
 
 def _of_timm(name: str, bands: int, depth: int, drop_path: float) -> nn.Module:
+    if _file_in_timm(name) in PLAIN:
+        return TimmViT(name, bands, depth, drop_path)
     options: dict[str, float | bool] = {"drop_path_rate": drop_path} if drop_path else {}
     if _file_in_timm(name) in WINDOWED:
         options["strict_img_size"] = False

@@ -4,9 +4,11 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
+from geohier.models.pyramid_neck import PlainEncoder
+
 ENCODER = "encoder"
 WRAPPED = "model"
-"""Where smp keeps an encoder of timm."""
+"""Where an encoder keeps what its library has built."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +36,17 @@ class Stage:
 def encoder_stages(network: nn.Module) -> tuple[Stage, ...]:
     """Return the stages of a network's encoder, finest first.
 
-    A stage ends where timm says that a level of the pyramid is read; an encoder that does not say
-    is one stage. Each module of the encoder is in exactly one.
+    A stage ends where timm says that a level of the pyramid is read, and with each block of a plain
+    transformer; an encoder that does not say is one stage. Each module of the encoder is in exactly
+    one, but for the pyramid over a plain transformer, which nobody has trained before.
 
     Args:
         network: a network of `build_segmenter`.
     """
     encoder = network.get_submodule(ENCODER)
-    body = getattr(encoder, WRAPPED, encoder)
+    body = encoder_body(encoder)
     names = [flat_name(name) for name, _ in body.named_modules()]
-    ends = [end for end in _level_names(body) if end in names]
+    ends = [end for end in _level_names(encoder, body) if end in names]
     stages = [Stage() for _ in range(max(1, len(ends)))]
     at, inside = 0, False
     for name, module in zip(names, body.modules(), strict=True):
@@ -56,8 +59,15 @@ def encoder_stages(network: nn.Module) -> tuple[Stage, ...]:
     return tuple(stages)
 
 
-def _level_names(body: nn.Module) -> list[str]:
-    """Return the names of the modules after which timm reads a level."""
+def encoder_body(encoder: nn.Module) -> nn.Module:
+    """Return what a library has trained of an encoder."""
+    return getattr(encoder, WRAPPED, encoder)
+
+
+def _level_names(encoder: nn.Module, body: nn.Module) -> list[str]:
+    """Return the names of the modules that end a stage."""
+    if isinstance(encoder, PlainEncoder):
+        return [flat_name(name) for name in encoder.stage_ends]
     info = getattr(body, "feature_info", None)
     return [flat_name(str(entry["module"])) for entry in getattr(info, "info", [])]
 

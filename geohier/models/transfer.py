@@ -17,8 +17,11 @@ from geohier.models.stages import flat_name
 from geohier.models.weight_files import Weights
 
 ENCODER = "encoder."
-WRAPPERS = ("", "model.")
-"""What smp puts between `encoder.` and the names of the library that an encoder is from."""
+WRAPPERS = ("", "model.", "model.model.")
+"""What smp and timm put between `encoder.` and the names of the library that an encoder is from."""
+
+NECK = "encoder.neck."
+"""The pyramid over a plain transformer, which counts as part of the decoder."""
 
 HEAD = "segmentation_head."
 OUTER = "network."
@@ -91,13 +94,22 @@ def start_from(
         done.notes.extend(change.notes)
     found = {name: value for name, value in found.items() if value.shape == own[name].shape}
     _check_finite(done.origin, found)
-    done.share = _size(found) / _size({n: v for n, v in own.items() if n.startswith(ENCODER)})
+    done.share = _size(found) / _size({n: v for n, v in own.items() if _is_encoder(n)})
     _check_share(done, least_matched)
     found |= _rest(own, source, weights.classes, classes)
     network.load_state_dict({**own, **found})
     done.found = len(found)
-    done.fresh = tuple(dict.fromkeys(n.split(".", 1)[0] for n in own if n not in found))
+    done.fresh = tuple(dict.fromkeys(_part(name) for name in own if name not in found))
     return done
+
+
+def _is_encoder(name: str) -> bool:
+    return name.startswith(ENCODER) and not name.startswith(NECK)
+
+
+def _part(name: str) -> str:
+    """Return which part of the network a tensor belongs to."""
+    return NECK.rstrip(".") if name.startswith(NECK) else name.split(".", 1)[0]
 
 
 def _encoder_tensors(own: Mapping[str, Tensor], source: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -111,7 +123,7 @@ def _encoder_tensors(own: Mapping[str, Tensor], source: Mapping[str, Tensor]) ->
         tails = {
             name: flat_name(name.removeprefix(ENCODER + wrapper))
             for name in own
-            if name.startswith(ENCODER + wrapper)
+            if name.startswith(ENCODER + wrapper) and _is_encoder(name)
         }
         prefix = _usual_prefix(by_name, tails.values())
         found = {n: by_name[prefix + tail] for n, tail in tails.items() if prefix + tail in by_name}
@@ -171,7 +183,7 @@ def _rest(
     """Return what else the source has: decoder, and in the last layer the classes of one name."""
     found = {}
     for name, value in own.items():
-        if name.startswith(ENCODER) or name not in source:
+        if _is_encoder(name) or name not in source:
             continue
         if name.startswith(HEAD):
             if set(known) & set(classes):

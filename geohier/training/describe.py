@@ -1,5 +1,7 @@
 """The card of a network that was fitted: what it reads, answers, saw and scores."""
 
+from typing import Any
+
 from torch import nn
 
 from geohier.config.load import config_hash
@@ -7,6 +9,7 @@ from geohier.config.schema import TrainConfig
 from geohier.data.chips import choose_chips
 from geohier.data.prepare import TrainingData
 from geohier.models.card import ClassLabel, ModelCard
+from geohier.models.pyramid_neck import attends_globally
 from geohier.models.receptive_field import measure_receptive_field
 from geohier.models.segmentation import level_ladder
 from geohier.models.transfer import Transfer
@@ -28,17 +31,21 @@ def describe(
 ) -> ModelCard:
     """Return the card of a network that was fitted; its receptive field is measured here.
 
-    The card counts in pixels of the image, of which the network's may be a multiple.
+    The card counts in pixels of the image, of which the network's may be a multiple. A network that
+    attends to the whole tile is measured on tiles of the chips' size, for which it was made.
     """
     larger = config.model.downsample
     ladder = level_ladder(network, len(data.bands))
     chips = choose_chips(data, config)
+    sees_all = attends_globally(network)
+    as_trained: dict[str, Any] = {"largest_px": config.chips.size_px} if sees_all else {}
     field = measure_receptive_field(
         network,
         len(data.bands),
         stride=ladder.coarsest,
         chips=[chips[at]["image"] for at in range(min(REAL_CHIPS, len(chips)))],
         seed=derived_seed(config.training.seed, FIELD),
+        **as_trained,
     )
     return ModelCard(
         bands=data.bands,
@@ -51,7 +58,7 @@ def describe(
         gsd_m=None if data.gsd_m is None else (data.gsd_m[0] / larger, data.gsd_m[1] / larger),
         tile_size_px=larger * config.chips.size_px,
         margins_px={share: larger * radius for share, radius in field.margins_px.items()},
-        tile_dependent=field.tile_dependent,
+        tile_dependent=sees_all or field.tile_dependent,
         normalise=config.data.normalise,
         trained_on=_trained_on(config, data, rows, best) | _started_from(transfer),
         scores={"choose": _scores(config, rows[best - 1])},

@@ -220,7 +220,16 @@ def test_a_head_of_other_classes_is_not_taken_over() -> None:
 
 
 @pytest.mark.parametrize("prefix", ["", "module.", "backbone.", "model.encoder.", "encoder_q."])
-@pytest.mark.parametrize("encoder", ["resnet10t", "convnext_atto", "mobilenetv2_050"])
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        "resnet10t",
+        "convnext_atto",
+        "mobilenetv2_050",
+        "test_vit",
+        pytest.param("twins_svt_small", marks=pytest.mark.slow),
+    ],
+)
 def test_an_encoder_of_timm_is_found_whatever_stands_before_its_names(
     encoder: str, prefix: str
 ) -> None:

@@ -14,7 +14,7 @@ from geohier.config.training import TrainingConfig
 from geohier.models.directory import load_model
 from geohier.models.manifest import SUMS
 from geohier.models.segmentation import build_segmenter
-from geohier.models.stages import encoder_stages
+from geohier.models.stages import encoder_body, encoder_stages
 from geohier.training.fit import train
 from geohier.training.schedule import optimizer
 from geohier.training.task import SegmentationTask
@@ -35,6 +35,7 @@ def network(encoder: str = "test_resnet", depth: int = 5) -> nn.Module:
         ("mobilenetv2_050", 5, 5),
         ("mobilenetv4_conv_small", 5, 5),
         ("convnext_atto", 4, 3),
+        ("test_vit", 5, 6),
         ("mit_b0", 5, 1),
     ],
 )
@@ -45,10 +46,18 @@ def test_stages_share_out_the_encoder_from_fine_to_coarse(
     stages = encoder_stages(net)
     assert len(stages) == count
     own = [id(parameter) for stage in stages for parameter in stage.parameters]
-    assert sorted(own) == sorted(id(p) for p in net.get_submodule("encoder").parameters())
-    order = {id(p): at for at, p in enumerate(net.get_submodule("encoder").parameters())}
+    order = {id(p): at for at, p in enumerate(encoder_body(net.encoder).parameters())}
+    assert sorted(own) == sorted(order)
     assert [order[one] for one in own] == sorted(order.values())
     assert all(stage.parameters for stage in stages)
+
+
+def test_the_pyramid_over_a_frozen_transformer_learns() -> None:
+    net = network("test_vit")
+    for stage in encoder_stages(net):
+        stage.freeze(frozen=True)
+    assert not any(one.requires_grad for one in net.get_submodule("encoder.model").parameters())
+    assert all(one.requires_grad for one in net.get_submodule("encoder.neck").parameters())
 
 
 def encoder_of(run: Path) -> dict[str, torch.Tensor]:
