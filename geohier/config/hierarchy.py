@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
+from geohier.config.attention import ACROSS_ALL, AttentionConfig
 from geohier.config.section import Section
 
 type Fusion = Literal["none", "sum", "concat", "weighted", "pan"]
@@ -50,6 +51,18 @@ class HierarchyConfig(Section):
     align_corners: bool = False
     """Whether maps are enlarged corner on corner, as smp does it: where a pixel of the tile looks
     then depends on the size of the tile."""
+    attention: AttentionConfig = AttentionConfig()
+    """How cells of the fused levels look at each other, before they are merged."""
+
+    @model_validator(mode="after")
+    def _attention_has_its_levels(self) -> "HierarchyConfig":
+        wanted, kind = self.attention.levels, self.attention.kind
+        if kind not in ACROSS_ALL and wanted > self.levels:
+            raise ValueError(
+                f"attention.levels is {wanted}, but levels is {self.levels}: lower the one or "
+                "raise the other"
+            )
+        return self
 
     @model_validator(mode="after")
     def _options_have_their_part(self) -> "HierarchyConfig":

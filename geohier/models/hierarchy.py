@@ -1,7 +1,7 @@
 """A segmenter made of a hierarchy: the parts of `layers`, one after the other."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from geohier.config.hierarchy import HierarchyConfig
 from geohier.config.schema import ModelConfig
 from geohier.errors import ConfigError
+from geohier.layers.attention import build_attention
 from geohier.layers.blocks import conv_block
 from geohier.layers.context import AtrousPooling, PyramidPooling
 from geohier.layers.fusion import build_fusion
@@ -37,12 +38,14 @@ class Look:
     Args:
         logits: `(B, K, H, W)`.
         levels: the pyramid that was merged, finest first, `(B, C, H_l, W_l)` each.
+        merged: the one map that was made of them, `(B, C, H_0, W_0)`; another network has neither.
         used: what the parts went by.
     """
 
     logits: Tensor
-    levels: list[Tensor]
-    used: Used
+    levels: list[Tensor] = field(default_factory=list)
+    merged: Tensor | None = None
+    used: Used = field(default_factory=dict)
 
 
 class FusedPyramid(nn.Module):
@@ -65,12 +68,17 @@ class FusedPyramid(nn.Module):
         self.fusion = build_fusion(self.ladder.channels, width, parts)
         self.refine = _refine(len(self.ladder.channels), width, parts)
         self.adds = parts.refine == "residual"
+        self.attention = build_attention(parts.attention, [width] * len(self.ladder.channels))
 
     def forward(self, features: Sequence[Tensor]) -> tuple[list[Tensor], Used]:
         levels = self.ladder(features)
         levels[-1] = self.context(levels[-1])
         fused, used = self.fusion(levels)
-        return [self._refined(level, at) for at, level in enumerate(fused)], used
+        refined = [self._refined(level, at) for at, level in enumerate(fused)]
+        if self.attention is None:
+            return refined, used
+        levels, more = self.attention(refined)
+        return levels, used | more
 
     def _refined(self, level: Tensor, at: int) -> Tensor:
         if not len(self.refine):
@@ -106,6 +114,10 @@ class HierarchicalSegmenter(nn.Module):
         config: the network.
         classes: classes.
 
+    Attributes:
+        bands: bands of the image.
+        width: channels of each level of the pyramid.
+
     Shape:
         - image: `(B, bands, H, W)`, normalised, sides divisible by the coarsest stride
         - logits: `(B, classes, H, W)`
@@ -113,10 +125,11 @@ class HierarchicalSegmenter(nn.Module):
 
     def __init__(self, encoder: nn.Module, config: ModelConfig, classes: int) -> None:
         super().__init__()
-        _check(encoder.out_channels, config)  # type: ignore[arg-type]  # a list, as smp has it
+        channels: Sequence[int] = encoder.out_channels  # type: ignore[assignment]  # smp's list
+        _check(channels, config)
         parts, width = config.hierarchy, config.segmentation_channels
         self.encoder = encoder
-        self.decoder = FusedPyramid(encoder.out_channels, config)  # type: ignore[arg-type]
+        self.decoder = FusedPyramid(channels, config)
         self.reads = nn.ModuleList(
             Read(config.pyramid_channels, width, level, parts) for level in range(parts.levels)
         )
@@ -124,6 +137,8 @@ class HierarchicalSegmenter(nn.Module):
         self.dropout = nn.Dropout2d(config.dropout)
         self.segmentation_head = nn.Conv2d(merged, classes, 1)
         self.align_corners = parts.align_corners
+        self.bands = channels[0]
+        self.width = config.pyramid_channels
 
     @property
     def strides(self) -> tuple[int, ...]:
@@ -152,7 +167,7 @@ class HierarchicalSegmenter(nn.Module):
         merged, more = self.merge(reads)
         scores = self.segmentation_head(self.dropout(merged))
         logits = enlarged(scores, self.strides[0], align_corners=self.align_corners)
-        return Look(logits, levels, used | more)
+        return Look(logits, levels, merged, used | more)
 
 
 def _check(channels: Sequence[int], config: ModelConfig) -> None:
