@@ -13,6 +13,12 @@ from pydantic import (
 
 from geohier.config.section import Section, Share
 
+LOSSES = ("objectives", "auxiliary")
+"""Sections of a config that are made of terms."""
+
+NO_TERMS = ("weighing",)
+"""Keys in them that are none."""
+
 type ClassWeights = Literal["balanced"] | dict[str, NonNegativeFloat]
 """How much the pixels of each class count."""
 
@@ -30,14 +36,18 @@ def spelt_out(term: object) -> object:
 
 
 def terms_spelt_out(values: Mapping[str, object]) -> Mapping[str, object]:
-    """Return the values of a config with the terms of its objectives spelt out.
+    """Return the values of a config with the terms of its losses spelt out.
 
     Laid over another layer, a mere weight then leaves that one's options as they are.
     """
-    terms = values.get("objectives")
-    if not isinstance(terms, Mapping):
-        return values
-    return {**values, "objectives": {name: spelt_out(term) for name, term in terms.items()}}
+    found = dict(values)
+    for section in LOSSES:
+        terms = found.get(section)
+        if isinstance(terms, Mapping):
+            found[section] = {
+                name: term if name in NO_TERMS else spelt_out(term) for name, term in terms.items()
+            }
+    return found
 
 
 class Term(Section):
@@ -83,25 +93,26 @@ class Boundary(Term):
     """Distance from the outline, in the network's pixels, from which on a pixel counts fully."""
 
 
-def _or_its_weight(term: type[Term]) -> BeforeValidator:
+def or_its_weight(term: type[Term]) -> BeforeValidator:
+    """Return what lets a term be given as its weight alone."""
     return BeforeValidator(spelt_out, json_schema_input_type=float | term)
 
 
 class ObjectivesConfig(Section):
     """The losses that are summed: a number is a weight, or give the weight among other options."""
 
-    cross_entropy: Annotated[CrossEntropy, _or_its_weight(CrossEntropy)] = CrossEntropy()
+    cross_entropy: Annotated[CrossEntropy, or_its_weight(CrossEntropy)] = CrossEntropy()
     """Cross-entropy; class_weights: balanced, or {building: 4}, makes pixels of rare classes count
     more, label_smoothing holds back answers that are too sure."""
-    focal: Annotated[Focal, _or_its_weight(Focal)] = Focal(weight=0)
+    focal: Annotated[Focal, or_its_weight(Focal)] = Focal(weight=0)
     """Focal loss: cross-entropy in which pixels count (1 - p) ** gamma, so easy ones little."""
-    dice: Annotated[Term, _or_its_weight(Term)] = Term()
+    dice: Annotated[Term, or_its_weight(Term)] = Term()
     """Soft Dice loss, the mean over the classes that a batch holds."""
-    tversky: Annotated[Tversky, _or_its_weight(Tversky)] = Tversky(weight=0)
+    tversky: Annotated[Tversky, or_its_weight(Tversky)] = Tversky(weight=0)
     """Tversky loss: Dice with weights of what is found wrongly (alpha) and missed (beta)."""
-    lovasz: Annotated[Term, _or_its_weight(Term)] = Term(weight=0)
+    lovasz: Annotated[Term, or_its_weight(Term)] = Term(weight=0)
     """Lovasz-Softmax: follows the IoU of the classes that a batch holds."""
-    boundary: Annotated[Boundary, _or_its_weight(Boundary)] = Boundary(weight=0)
+    boundary: Annotated[Boundary, or_its_weight(Boundary)] = Boundary(weight=0)
     """Boundary loss: wrong pixels count by their distance from the true outline, up to reach_px."""
 
     @model_validator(mode="after")

@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from geohier.config.auxiliary import AuxiliaryConfig
 from geohier.config.bands import BandConfig, BandsInput, read_bands
 from geohier.config.chips import AugmentConfig, ChipsConfig
 from geohier.config.classes import ClassConfig, ClassesInput, read_classes
@@ -246,6 +247,8 @@ class TrainConfig(Section):
     objectives: ObjectivesConfig = ObjectivesConfig()
     """The losses that are summed: a number is the weight of one, or give {weight: 1, ...} with the
     options that stand beside it here."""
+    auxiliary: AuxiliaryConfig = AuxiliaryConfig()
+    """What the levels of decoder hierarchy learn beside the classes, written as objectives are."""
     training: TrainingConfig = TrainingConfig()
     """How the network is fitted."""
 
@@ -275,6 +278,21 @@ class TrainConfig(Section):
             raise ValueError(
                 f"augment.cutmix has nothing to mix where training.processes {processes} have one "
                 "chip each: raise chips.batch_size, or set cutmix to 0"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _auxiliary_terms_have_a_hierarchy(self) -> Self:
+        decoder, told = self.model.decoder, self.auxiliary
+        if told.used and decoder != "hierarchy":
+            raise ValueError(
+                f"auxiliary {next(iter(told.used))} is of decoder hierarchy, but model.decoder is "
+                f"{decoder}: set it to hierarchy, or leave auxiliary out"
+            )
+        if told.weighing == "pcgrad" and self.training.processes > 1:
+            raise ValueError(
+                "auxiliary.weighing pcgrad works within one process, but training.processes is "
+                f"{self.training.processes}: set it to 1, or weigh by uncertainty"
             )
         return self
 

@@ -139,7 +139,12 @@ def best_weights(folder: Path) -> dict[str, Tensor]:
     """
     with _refusing_damage(folder / BEST):
         weights = _read(folder / BEST)["state_dict"]
-        return {name.removeprefix("network."): value for name, value in weights.items()}
+        inside = "network."  # beside it is what training alone has
+        return {
+            name.removeprefix(inside): value
+            for name, value in weights.items()
+            if name.startswith(inside)
+        }
 
 
 def _keep_weights(checkpoint: Path, path: Path) -> None:

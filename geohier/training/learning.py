@@ -89,13 +89,17 @@ class LearningTask(LightningModule):
         assert isinstance(adamw, LightningOptimizer)
         assert isinstance(rate, LRScheduler)
         adamw.zero_grad()
-        self.manual_backward(loss * current_rank().of)  # what processes bring is averaged
-        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
+        self.pull(loss)
+        gradients = [p.grad for p in self.parameters() if p.grad is not None]
         if not bool(summed(loss.detach() + get_total_norm(gradients)).isfinite()):
             return False
         adamw.step()
         rate.step()
         return True
+
+    def pull(self, loss: Tensor) -> None:
+        """Give all that learns the gradients of a loss."""
+        self.manual_backward(loss * current_rank().of)  # what processes bring is averaged
 
     def _count_broken(self) -> None:
         self.epoch["broken"] += 1

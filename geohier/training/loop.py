@@ -24,7 +24,9 @@ from geohier.data.curriculum import PacedPlaces
 from geohier.data.samplers import HardPlaces
 from geohier.data.samples import Samples
 from geohier.efficiency.precision import choose_device, choose_precision
+from geohier.models.hierarchy import HierarchicalSegmenter
 from geohier.objectives.segmentation import SegmentationLoss
+from geohier.training.auxiliary import Auxiliary
 from geohier.training.checkpoint import LAST, KeepBestAndLast
 from geohier.training.ema import AveragedWeights
 from geohier.training.hard_chips import RememberHardChips
@@ -64,7 +66,7 @@ def run_epochs(
     if rank.of > 1 and choose_device().type == "cuda":
         network = synchronised(network)
     network.to(memory_format=torch.channels_last)
-    task = SegmentationTask(network, config, loss, steps)
+    task = SegmentationTask(network, config, loss, steps, _auxiliary(network, config))
     means, memory = _averaging(fit, config), _memory(fit, config.training.seed)
     gently = config.fine_tuning
     thawing = [Thaw(network, gently)] if gently.frozen_epochs != 0 else []
@@ -99,6 +101,13 @@ def fit_task[T](
             ckpt_path=os.fspath(keep.folder / LAST) if keep.progress.epochs else None,
             weights_only=True,
         )
+
+
+def _auxiliary(network: nn.Module, config: TrainConfig) -> Auxiliary | None:
+    """Return what a hierarchy learns beside the classes."""
+    if not (isinstance(network, HierarchicalSegmenter) and config.auxiliary.used):
+        return None
+    return Auxiliary(network, config, network.bands)
 
 
 def _averaging(fit: ChipDataset, config: TrainConfig) -> list[Callback]:

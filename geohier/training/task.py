@@ -12,10 +12,14 @@ from geohier.data.cutmix import cut_mix
 from geohier.data.labels import IGNORE_INDEX
 from geohier.errors import ModelError
 from geohier.evaluation.segmentation import class_scores, macro
+from geohier.layers.memory import memories
+from geohier.models.hierarchy import HierarchicalSegmenter, Look
 from geohier.objectives.segmentation import SegmentationLoss, losses_of_chips, weigh
+from geohier.training.auxiliary import Auxiliary, pull_apart
 from geohier.training.learning import LearningTask
 from geohier.training.ranks import summed, whole_batch
 from geohier.training.schedule import optimizer, schedule
+from geohier.training.seeding import EPOCHS, derived_seed
 from geohier.training.thawing import rates
 
 
@@ -29,6 +33,7 @@ class SegmentationTask(LearningTask):
         config: classes, optimiser, seed.
         loss: the losses that are summed.
         steps_per_epoch: batches of an epoch.
+        auxiliary: what a hierarchy learns beside the classes.
 
     Attributes:
         epoch: as of `LearningTask`, with the batches that are `unlabelled`.
@@ -40,10 +45,18 @@ class SegmentationTask(LearningTask):
     """
 
     def __init__(
-        self, network: nn.Module, config: TrainConfig, loss: SegmentationLoss, steps_per_epoch: int
+        self,
+        network: nn.Module,
+        config: TrainConfig,
+        loss: SegmentationLoss,
+        steps_per_epoch: int,
+        auxiliary: Auxiliary | None = None,
     ) -> None:
         super().__init__(network, config, steps_per_epoch)
         self.loss = loss
+        self._memories = memories(network)
+        self.auxiliary = auxiliary
+        self._tasks: list[Tensor] = []
         self.seen = torch.zeros(len(config.data.classes), dtype=torch.int64)
         self.chip_losses = torch.zeros(0)
         self.difficulty: float | None = None
@@ -52,7 +65,8 @@ class SegmentationTask(LearningTask):
     @property
     def terms(self) -> tuple[str, ...]:
         """Names of the losses that are summed."""
-        return tuple(self.loss.weights)
+        more = () if self.auxiliary is None else self.auxiliary.weights
+        return (*self.loss.weights, *more)
 
     @property
     def counted(self) -> tuple[str, ...]:
@@ -61,7 +75,7 @@ class SegmentationTask(LearningTask):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         shares = rates(self.network, self.config.fine_tuning)
-        adamw = optimizer(self.network, self.config.training, shares)
+        adamw = optimizer(self, self.config.training, shares)
         steps = schedule(adamw, self.config.training, self.steps_per_epoch)
         return [adamw], [steps]
 
@@ -80,11 +94,27 @@ class SegmentationTask(LearningTask):
             return
         self.seen += known
         statistics = self.statistics()
-        logits = whole_batch(self._logits(image))
+        look = self._look(image)
+        logits = whole_batch(look.logits)
         if self._goes_by_losses:
             self.chip_losses = losses_of_chips(logits.detach(), labels).cpu()
         terms = self.loss.terms(logits, labels)
-        self.learn(weigh(terms, self.loss.weights), terms, statistics)
+        loss = weigh(terms, self.loss.weights)
+        if self.auxiliary is not None:
+            more = self.auxiliary.terms(look, image, labels)
+            self._tasks = self.auxiliary.tasks(loss, more)
+            loss, terms = self.auxiliary.together(loss, more), terms | more
+        if self.learn(loss, terms, statistics):
+            for memory in self._memories:
+                memory.write(own_labels, summed)
+
+    def pull(self, loss: Tensor) -> None:
+        if self.config.auxiliary.weighing != "pcgrad":
+            super().pull(loss)
+            return
+        learning = [one for one in self.parameters() if one.requires_grad]
+        seed = derived_seed(self.config.training.seed, EPOCHS, self.global_step)
+        pull_apart(self._tasks, learning, torch.Generator().manual_seed(seed))
 
     @property
     def _goes_by_losses(self) -> bool:
@@ -96,9 +126,14 @@ class SegmentationTask(LearningTask):
         chance = self.config.augment.cutmix
         return cut_mix(image, labels, chance) if chance else (image, labels)
 
+    def _look(self, image: Tensor) -> Look:
+        laid = image.contiguous(memory_format=torch.channels_last)
+        if isinstance(self.network, HierarchicalSegmenter):
+            return self.network.look(laid)
+        return Look(self.network(laid))
+
     def _logits(self, image: Tensor) -> Tensor:
-        logits: Tensor = self.network(image.contiguous(memory_format=torch.channels_last))
-        return logits
+        return self._look(image).logits
 
     def on_train_epoch_end(self) -> None:
         if not self.epoch["steps"]:

@@ -171,7 +171,7 @@ def test_chips_must_hold_masked_blocks(config: TrainConfig, tmp_path: Path) -> N
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("decoder", ["fpn", "unet"])
+@pytest.mark.parametrize("decoder", ["fpn", "unet", "hierarchy"])
 def test_every_level_learns(make_config: MakeConfig, decoder: str) -> None:
     config = make_config(model={"decoder": decoder})
     network = Pretrainer(build_segmenter(config.model, 2, 2), 2, contrast=False)
