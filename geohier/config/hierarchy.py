@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveInt, model_validator
 
 from geohier.config.attention import ACROSS_ALL, AttentionConfig
+from geohier.config.memory import MemoryConfig
 from geohier.config.section import Section
 
 type Fusion = Literal["none", "sum", "concat", "weighted", "pan"]
@@ -53,6 +54,8 @@ class HierarchyConfig(Section):
     then depends on the size of the tile."""
     attention: AttentionConfig = AttentionConfig()
     """How cells of the fused levels look at each other, before they are merged."""
+    memory: MemoryConfig = MemoryConfig()
+    """What cells then read of the ground that the network has learnt from."""
 
     @model_validator(mode="after")
     def _attention_has_its_levels(self) -> "HierarchyConfig":

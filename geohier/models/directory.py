@@ -98,6 +98,7 @@ def load_model(folder: Path | str) -> LoadedModel:
     config = _read_config(folder / CONFIG)
     module = _build(config, card, folder)
     _fill(module, _read_weights(folder / WEIGHTS), folder / WEIGHTS)
+    _check_memory(module, card, folder)
     return LoadedModel(module=module.eval(), card=card, config=config, sha256=identity)
 
 
@@ -179,6 +180,15 @@ def _build(config: TrainConfig, card: ModelCard, folder: Path) -> nn.Module:
     except ConfigError as error:
         raise ModelError(f"{folder / CONFIG}: {error}") from error
     return at_image_resolution(network, config.model)
+
+
+def _check_memory(module: nn.Module, card: ModelCard, folder: Path) -> None:
+    from geohier.layers.memory import check_classes
+
+    try:
+        check_classes(module, [one.name for one in card.classes])
+    except ModelError as error:
+        raise ModelError(f"{shown(folder)}: {error}") from error
 
 
 def _fill(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:

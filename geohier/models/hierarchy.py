@@ -14,6 +14,7 @@ from geohier.layers.blocks import conv_block
 from geohier.layers.context import AtrousPooling, PyramidPooling
 from geohier.layers.fusion import build_fusion
 from geohier.layers.ladder import Ladder
+from geohier.layers.memory import build_memory
 from geohier.layers.merge import Read, build_merge, enlarged
 from geohier.layers.used import Used
 
@@ -130,6 +131,8 @@ class HierarchicalSegmenter(nn.Module):
         parts, width = config.hierarchy, config.segmentation_channels
         self.encoder = encoder
         self.decoder = FusedPyramid(channels, config)
+        widths = [config.pyramid_channels] * parts.levels
+        self.memory = build_memory(parts.memory, widths, classes)
         self.reads = nn.ModuleList(
             Read(config.pyramid_channels, width, level, parts) for level in range(parts.levels)
         )
@@ -150,8 +153,14 @@ class HierarchicalSegmenter(nn.Module):
 
     def levels(self, image: Tensor) -> list[Tensor]:
         """Return the levels before they are merged, finest first."""
-        levels: list[Tensor] = self.decoder(self.encoder(image))[0]
-        return levels
+        return self._pyramid(image)[0]
+
+    def _pyramid(self, image: Tensor) -> tuple[list[Tensor], Used]:
+        levels, used = self.decoder(self.encoder(image))
+        if self.memory is None:
+            return levels, used
+        remembered, more = self.memory(levels)
+        return remembered, used | more
 
     def look(self, image: Tensor, without: int | None = None) -> Look:
         """Answer, and tell how.
@@ -160,7 +169,7 @@ class HierarchicalSegmenter(nn.Module):
             image: the image.
             without: a level that brings nothing to the merge.
         """
-        levels, used = self.decoder(self.encoder(image))
+        levels, used = self._pyramid(image)
         reads = [read(level) for read, level in zip(self.reads, levels, strict=True)]
         if without is not None:
             reads[without] = torch.zeros_like(reads[without])

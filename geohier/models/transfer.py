@@ -24,6 +24,8 @@ NECK = "encoder.neck."
 """The pyramid over a plain transformer, which counts as part of the decoder."""
 
 HEAD = "segmentation_head."
+MEMORY = "memory."
+"""What it holds of some classes says nothing of others."""
 OUTER = "network."
 """What a network on coarser pixels puts before the names of the one that it wraps."""
 
@@ -184,6 +186,8 @@ def _rest(
     found = {}
     for name, value in own.items():
         if _is_encoder(name) or name not in source:
+            continue
+        if name.startswith(MEMORY) and tuple(known) != tuple(classes):
             continue
         if name.startswith(HEAD):
             if set(known) & set(classes):

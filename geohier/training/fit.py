@@ -13,6 +13,7 @@ from geohier.data.chips import choose_chips, fit_chips
 from geohier.data.prepare import MEMORY_SHARE, TrainingData, keep_in_memory, prepare
 from geohier.errors import ConfigError
 from geohier.geo.bands import canonical
+from geohier.layers.memory import name_classes
 from geohier.models.directory import save_model, stores_half
 from geohier.models.encoders import check_encoder
 from geohier.models.first_weights import share_variance
@@ -148,7 +149,9 @@ def first_network(start: Start, data: TrainingData) -> tuple[nn.Module, Transfer
     config = start.config
     seed_first_weights(config.training.seed)
     network = build_segmenter(config.model, len(data.bands), len(config.data.classes))
-    transfer = start.give(network, data.bands, [one.name for one in config.data.classes])
+    names = [one.name for one in config.data.classes]
+    transfer = start.give(network, data.bands, names)
+    name_classes(network, names)
     decoder_is_new = transfer is None or "decoder" in transfer.fresh
     if config.model.first_weights == "unit_pyramid" and decoder_is_new:
         noise = derived_seed(config.training.seed, FIRST_WEIGHTS, 1)
