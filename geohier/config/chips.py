@@ -41,6 +41,13 @@ class ChipsConfig(Section):
     megapixels_per_epoch: PositiveFloat | None = None
     """Megapixels of chips per epoch, instead of per_epoch."""
 
+    @property
+    def stated_per_epoch(self) -> int | None:
+        """Chips per epoch, None where it depends on the scenes how many cover them."""
+        if self.megapixels_per_epoch is None:
+            return self.per_epoch
+        return max(1, round(self.megapixels_per_epoch * 1e6 / self.size_px**2))
+
     @model_validator(mode="after")
     def _one_length(self) -> Self:
         if self.per_epoch is not None and self.megapixels_per_epoch is not None:

@@ -7,7 +7,7 @@ classes replace the parent's. Every message names the file, or the option, that 
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -140,6 +140,20 @@ def deciding_values(config: TrainConfig) -> dict[str, object]:
     _forget_places(values["data"])
     del values["pretraining"]
     return values
+
+
+def leaves(values: object, trail: str = "") -> Iterator[tuple[str, object]]:
+    """Yield each value below some values, with its dotted key.
+
+    Example:
+        >>> dict(leaves({"chips": {"size_px": 256, "batch_size": 4}}))
+        {'chips.size_px': 256, 'chips.batch_size': 4}
+    """
+    if isinstance(values, Mapping):
+        for key, inner in values.items():
+            yield from leaves(inner, f"{trail}.{key}" if trail else str(key))
+    else:
+        yield trail, values
 
 
 def pretraining_values(config: TrainConfig) -> dict[str, object]:

@@ -8,7 +8,7 @@ What judges a trial may not be searched: the best score would be that of the eas
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -25,20 +25,25 @@ from geohier.errors import ConfigError
 FREE = ("data.bands", "data.normalise")
 NOTHING = "changes nothing that a trial learns"
 
-FIXED = {
+JUDGING = {
     "data": "changes which ground judges a trial, or its classes",
     "model.downsample": "changes the pixels that judge a trial",
     "training.seed": "shares out other choose blocks, and the luckiest draw is no better config",
     "training.choose_share": "changes which ground judges a trial",
     "training.block_px": "changes which ground judges a trial",
     "training.buffer_px": "changes which ground judges a trial",
+}
+"""Keys, and all below them but the free ones, with which scores cannot be compared."""
+
+FIXED = {
+    **JUDGING,
     "training.processes": "is 1 in a search: each trial is watched from one process",
     "training.workers": NOTHING,
     "training.examples": NOTHING,
     "training.loggers": NOTHING,
     "pretraining": NOTHING,
 }
-"""Keys, and all below them but the free ones, by which scores cannot or need not be compared."""
+"""Those, and keys with which they need not be compared."""
 
 
 class _Range(Section):
@@ -142,6 +147,18 @@ def read_space(path: Path, config: Path, overrides: Sequence[str] = ()) -> tuple
     )
 
 
+def why_fixed(key: str, fixed: Mapping[str, str]) -> str | None:
+    """Return why a key of the config, or one above it, may not change; None if it may.
+
+    Example:
+        >>> why_fixed("data.root", JUDGING) == JUDGING["data"], why_fixed("data.bands", JUDGING)
+        (True, None)
+    """
+    if any(f"{key}.".startswith(f"{free}.") for free in FREE):
+        return None
+    return next((why for one, why in fixed.items() if f"{key}.".startswith(f"{one}.")), None)
+
+
 def text_of(value: object) -> str:
     """Return a value as one line of YAML.
 
@@ -154,9 +171,9 @@ def text_of(value: object) -> str:
 
 
 def _check_key(path: Path, key: str, overridden: set[str]) -> None:
-    for fixed, why in FIXED.items():
-        if key not in FREE and f"{key}.".startswith(f"{fixed}."):
-            raise ConfigError(f"{path}: {key}: cannot be searched, since it {why}: leave it out")
+    why = why_fixed(key, FIXED)
+    if why is not None:
+        raise ConfigError(f"{path}: {key}: cannot be searched, since it {why}: leave it out")
     if key in overridden:
         raise ConfigError(f"{path}: {key}: is searched, but --set fixes it: drop one")
 

@@ -140,8 +140,5 @@ def chips_per_epoch(config: TrainConfig, places: RandomPlaces | Sequence[Place])
     """Return the chips of an epoch: as many as the config says, or as there are places."""
     if not isinstance(places, RandomPlaces):
         return len(places)
-    if config.chips.per_epoch is not None:
-        return config.chips.per_epoch
-    if config.chips.megapixels_per_epoch is not None:
-        return max(1, round(config.chips.megapixels_per_epoch * 1e6 / config.chips.size_px**2))
-    return places.to_cover()
+    stated = config.chips.stated_per_epoch
+    return places.to_cover() if stated is None else stated

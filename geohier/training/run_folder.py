@@ -11,7 +11,7 @@ model/              the result: there once the run is finished
 
 import json
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,7 +19,13 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from geohier.config.document import read_document
-from geohier.config.load import deciding_values, dump_config, pretraining_values, values_hash
+from geohier.config.load import (
+    deciding_values,
+    dump_config,
+    leaves,
+    pretraining_values,
+    values_hash,
+)
 from geohier.config.schema import TrainConfig
 from geohier.errors import ConfigError, InputError, OutputExistsError
 from geohier.raster.durable import write_durably, writing
@@ -154,7 +160,7 @@ def _why_not(out: Path, config: TrainConfig, decides: Decides) -> str:
     for command, others in STARTED_BY.items():
         if others is not decides and _read(out)["config_sha256"] == values_hash(others(before)):
             return f"{out} holds a run of `{command}`: give another --out"
-    was, now = (dict(_leaves(decides(one))) for one in (before, config))
+    was, now = (dict(leaves(decides(one))) for one in (before, config))
     key = next((key for key in now if was.get(key) != now[key]), None)
     if key is None:
         return (
@@ -166,11 +172,3 @@ def _why_not(out: Path, config: TrainConfig, decides: Decides) -> str:
         f"{out} was started with another config: {key} was {was.get(key)}, now {now[key]}; "
         f"{again} to go on, or give another --out"
     )
-
-
-def _leaves(value: object, trail: str = "") -> Iterator[tuple[str, object]]:
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _leaves(inner, f"{trail}.{key}" if trail else str(key))
-    else:
-        yield trail, value

@@ -12,9 +12,7 @@ from geohier.config.schema import TrainConfig
 from geohier.evaluation.bootstrap import BLOCK_PX, Range, bootstrap, paired_difference
 from geohier.models.directory import LoadedModel
 from geohier.studies.evaluate import Evaluation
-
-LATE = 0.1
-"""A run whose best epoch lies in this last share of its epochs was still rising."""
+from geohier.training.course import course_of
 
 type Json = dict[str, Any]
 
@@ -27,8 +25,7 @@ def of_run(
     found: Evaluation,
 ) -> Json:
     """Return what became of one run: its course, its model, its scores, its blocks."""
-    best = int(model.card.trained_on["best_epoch"])  # type: ignore[call-overload]
-    epochs = len(rows)
+    course = course_of(rows, int(model.card.trained_on["best_epoch"]))  # type: ignore[call-overload]
     return {
         "seed": seed,
         "encoder": config.model.encoder,
@@ -38,12 +35,12 @@ def of_run(
         "parameters": sum(one.numel() for one in model.module.parameters()),
         "margins_px": {str(share): px for share, px in model.card.margins_px.items()},
         "tile_dependent": model.card.tile_dependent,
-        "epochs": epochs,
-        "best_epoch": best,
-        "still_rising": best > (1 - LATE) * epochs,
-        "steps": int(sum(row["steps"] for row in rows)),
-        "megapixels": round(sum(row["mpx_per_s"] * row["seconds"] for row in rows), 1),
-        "seconds": round(sum(row["seconds"] for row in rows)),
+        "epochs": course.epochs,
+        "best_epoch": course.best_epoch,
+        "still_rising": course.still_rising,
+        "steps": course.steps,
+        "megapixels": round(course.megapixels, 1),
+        "seconds": round(course.seconds),
         "choose_mean_iou": model.card.scores["choose"]["mean_iou"],  # type: ignore[index]
         "machine": describe_machine(),
         "val": found.to_json(),
