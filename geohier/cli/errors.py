@@ -25,6 +25,7 @@ GOES_ON = {
     "train": "; run it again with --resume to go on",
     "pretrain": "; run it again with --resume to go on",
     "tune": "; run it again with --resume to go on",
+    "ablate": "; run it again with --resume to go on",
 }
 """How the work of a command that was interrupted is taken up."""
 UsageError: type[Any] = typer.BadParameter.__bases__[0]

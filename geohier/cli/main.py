@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from geohier.cli.ablate import ablate
 from geohier.cli.config import app as config_app
 from geohier.cli.data import app as data_app
 from geohier.cli.demo import demo
@@ -64,6 +65,7 @@ for command in (
     train,
     pretrain,
     tune,
+    ablate,
     predict,
     plan,
     evaluate,
