@@ -172,8 +172,11 @@ class ModelConfig(Section):
     """fpn: feature pyramid of four levels; unet: the usual comparison; hierarchy: a pyramid of the
     parts that `hierarchy` names."""
     encoder: str = "resnet18"
-    """Name of the encoder in timm or smp (docs/backbones.md lists what there is); its first weights
-    are random unless `weights` says otherwise."""
+    """Name of the encoder in timm or smp, or torchgeo/ and its name there (docs/backbones.md lists
+    what there is); its first weights are random unless `weights` says otherwise."""
+    wavelengths_um: tuple[PositiveFloat, ...] | None = None
+    """Central wavelength of each band in micrometres, in the order of data.bands, for the encoders
+    that read bands by it (torchgeo/dofa_...); null: by the bands' names, such as red or B04."""
     downsample: Literal[1, 2, 4] = 1
     """The network works on pixels this many times as large: chips are drawn at this multiple of
     data.gsd_m; in prediction the image is averaged over squares and the scores are enlarged."""
@@ -195,6 +198,15 @@ class ModelConfig(Section):
     weighed on noise, so that each brings an equal share of the finest one's unit variance."""
     hierarchy: HierarchyConfig = HierarchyConfig()
     """The parts of decoder hierarchy; fpn and unet have none of them."""
+
+    @model_validator(mode="after")
+    def _wavelengths_are_asked_for(self) -> Self:
+        if self.wavelengths_um is not None and not self.encoder.startswith("torchgeo/dofa"):
+            raise ValueError(
+                f"wavelengths_um are for encoders that read bands by them (torchgeo/dofa_...), not "
+                f"for {self.encoder}: leave them out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _only_a_pyramid_is_weighed(self) -> Self:

@@ -82,12 +82,24 @@ class TrainingData:
     @property
     def gsd_m(self) -> tuple[float, float] | None:
         """Smallest and largest GSD of the chips in metres, None without georeference."""
-        seen = []
-        for one, field in zip(self.train, self.fit, strict=True):
-            own = gsd_m(one.geobox)
-            if own is not None:
-                seen.append(own * (field.step[0] * field.step[1]) ** 0.5)
-        return (min(seen), max(seen)) if seen else None
+        return gsd_range_m(self.train, self.fit)
+
+
+def gsd_range_m(
+    scenes: Sequence[LabelledPixels], fields: Sequence[Field]
+) -> tuple[float, float] | None:
+    """Return the smallest and largest GSD of the chips of scenes, None without georeference.
+
+    Args:
+        scenes: scenes.
+        fields: where chips are cut from each.
+    """
+    seen = []
+    for one, field in zip(scenes, fields, strict=True):
+        own = gsd_m(one.geobox)
+        if own is not None:
+            seen.append(own * (field.step[0] * field.step[1]) ** 0.5)
+    return (min(seen), max(seen)) if seen else None
 
 
 def prepare(config: TrainConfig) -> TrainingData:

@@ -24,7 +24,7 @@ from geohier.data.labelled import LabelledPixels
 from geohier.data.labels import LabelTable
 from geohier.data.normalise import file_hash, measure_bands, own_statistics
 from geohier.data.pairs import find_images
-from geohier.data.prepare import field_of, keep_in_memory
+from geohier.data.prepare import field_of, gsd_range_m, keep_in_memory
 from geohier.data.sampling import Field, RandomPlaces
 from geohier.data.scene_bands import choose_bands, find_bands
 from geohier.data.splits import block_split, blocks_of
@@ -93,6 +93,11 @@ class PretrainingData:
     twins: tuple[tuple[int, ...], ...]
     hashes: Mapping[str, Mapping[str, str]]
     notes: tuple[str, ...]
+
+    @property
+    def gsd_m(self) -> tuple[float, float] | None:
+        """Smallest and largest GSD of the chips in metres, None without georeference."""
+        return gsd_range_m(self.scenes, self.fit)
 
 
 def prepare_unlabelled(config: TrainConfig) -> PretrainingData:

@@ -21,7 +21,23 @@ from geohier.config.schema import ModelConfig
 from geohier.errors import ConfigError
 from geohier.models.vit_encoders import PLAIN, TimmViT
 
-type Library = Literal["timm", "smp"]
+type Library = Literal["timm", "smp", "torchgeo"]
+
+TORCHGEO = "torchgeo/"
+"""What stands before the names of torchgeo's encoders."""
+
+OF_TORCHGEO = (
+    "swin_t", "swin_s", "swin_b", "swin_v2_t", "swin_v2_b",
+    "scalemae_small_patch16", "scalemae_base_patch16", "scalemae_large_patch16",
+    "dofa_small_patch16_224", "dofa_base_patch16_224", "dofa_large_patch16_224",
+)  # fmt: skip
+"""Those that timm has not."""
+
+OF_TORCHGEO_IN_TIMM = (
+    "resnet18", "resnet50", "resnet152",
+    "vit_small_patch16_224", "vit_base_patch16_224", "vit_large_patch16_224",
+)  # fmt: skip
+"""Those that torchgeo builds with timm, by the same names."""
 
 WINDOWED = ("swin_transformer", "swin_transformer_v2", "swin_transformer_v2_cr")
 """Files of timm whose networks take images of any size if they are told to."""
@@ -32,6 +48,9 @@ PROBE_SHAPE = (64, 96)
 
 def build_encoder(config: ModelConfig, bands: int, depth: int | None = None) -> nn.Module:
     """Build the encoder of a config, with random weights.
+
+    What an encoder must know of its sensor, `sensor.tell_sensor` tells it; until then it answers
+    NaN.
 
     Args:
         config: name of the encoder, chance of its paths to be dropped.
@@ -58,6 +77,10 @@ def _build(config: ModelConfig, bands: int, depth: int) -> nn.Module:
             return _of_smp(name, bands, depth, config.drop_path)
         case "timm":
             return _of_timm(name, bands, depth, config.drop_path)
+        case "torchgeo":
+            from geohier.models import torchgeo_encoders  # seconds
+
+            return torchgeo_encoders.build(name, bands, depth, config.drop_path)
 
 
 @torch.no_grad()
@@ -89,8 +112,17 @@ def check_encoder(name: str) -> None:
     _find(name)
 
 
+def encoder_names() -> tuple[str, ...]:
+    """Return the names that `model.encoder` takes, each network once."""
+    return tuple(
+        sorted({*_timm_names(), *_smp_names(), *(f"{TORCHGEO}{one}" for one in OF_TORCHGEO)})
+    )
+
+
 def _find(name: str) -> tuple[Library, str]:
     """Return which library builds an encoder, and the name that it has there."""
+    if name.startswith(TORCHGEO):
+        return _find_in_torchgeo(name)
     plain = name.removeprefix("tu-")
     if plain in _timm_names():
         return "timm", plain
@@ -99,6 +131,18 @@ def _find(name: str) -> tuple[Library, str]:
     near = get_close_matches(plain, [*_timm_names(), *_smp_names()], n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]}?" if near else ""
     raise ConfigError(f"model.encoder: neither timm nor smp has an encoder named {name!r}{hint}")
+
+
+def _find_in_torchgeo(name: str) -> tuple[Library, str]:
+    plain = name.removeprefix(TORCHGEO)
+    if plain in OF_TORCHGEO_IN_TIMM:
+        return "timm", plain
+    if plain in OF_TORCHGEO:
+        return "torchgeo", plain
+    known = [*OF_TORCHGEO, *OF_TORCHGEO_IN_TIMM]
+    near = get_close_matches(plain, known, n=1, cutoff=0.5)
+    hint = f"did you mean {TORCHGEO}{near[0]}?" if near else "see docs/backbones.md"
+    raise ConfigError(f"model.encoder: there is no {name!r}; {hint}")
 
 
 @cache

@@ -4,8 +4,6 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from geohier.models.pyramid_neck import PlainEncoder
-
 ENCODER = "encoder"
 WRAPPED = "model"
 """Where an encoder keeps what its library has built."""
@@ -66,10 +64,9 @@ def encoder_body(encoder: nn.Module) -> nn.Module:
 
 def _level_names(encoder: nn.Module, body: nn.Module) -> list[str]:
     """Return the names of the modules that end a stage."""
-    if isinstance(encoder, PlainEncoder):
-        return [flat_name(name) for name in encoder.stage_ends]
-    info = getattr(body, "feature_info", None)
-    return [flat_name(str(entry["module"])) for entry in getattr(info, "info", [])]
+    info = getattr(getattr(body, "feature_info", None), "info", [])
+    ends = getattr(encoder, "stage_ends", None) or [entry["module"] for entry in info]
+    return [flat_name(str(name)) for name in ends]
 
 
 def _is_within(name: str, end: str) -> bool:

@@ -89,7 +89,7 @@ def start_from(
     done = Transfer(origin=weights.origin, sha256=weights.sha256)
     found = _encoder_tensors(own, source)
     first = _first_convolution(network)
-    if first in found:
+    if first is not None and first in found:
         read = bands_read_by(weights, found[first].shape[1])
         change = BandChange.between(read, bands if normalised else None, bands.meanings)
         found |= first_layers(network, first, found, change)
@@ -166,14 +166,14 @@ def _check_finite(origin: str, tensors: Mapping[str, Tensor]) -> None:
             raise ModelError(f"weights {origin}: {name} is not finite: the file is damaged")
 
 
-def _first_convolution(network: nn.Module) -> str:
-    """Return the name of the weights of the convolution that reads the bands."""
-    encoder = network.get_submodule(ENCODER.rstrip("."))
-    return next(
-        f"{ENCODER}{name}.weight"
-        for name, module in encoder.named_modules()
-        if isinstance(module, nn.Conv2d)
+def _first_convolution(network: nn.Module) -> str | None:
+    """Return the name of the weights that read the bands; None if they are made anew."""
+    names = (
+        f"{name}.weight"
+        for name, module in network.named_modules()
+        if _is_encoder(name) and isinstance(module, nn.Conv2d)
     )
+    return next(names, None)
 
 
 def _rest(

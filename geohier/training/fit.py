@@ -18,6 +18,7 @@ from geohier.models.directory import save_model, stores_half
 from geohier.models.encoders import check_encoder
 from geohier.models.first_weights import share_variance
 from geohier.models.segmentation import at_image_resolution, build_segmenter
+from geohier.models.sensor import tell_sensor
 from geohier.models.transfer import Transfer
 from geohier.objectives.segmentation import SegmentationLoss
 from geohier.raster.durable import writing
@@ -152,6 +153,7 @@ def first_network(start: Start, data: TrainingData) -> tuple[nn.Module, Transfer
     names = [one.name for one in config.data.classes]
     transfer = start.give(network, data.bands, names)
     name_classes(network, names)
+    tell_sensor(network, config.model, data.bands, data.gsd_m)
     decoder_is_new = transfer is None or "decoder" in transfer.fresh
     if config.model.first_weights == "unit_pyramid" and decoder_is_new:
         noise = derived_seed(config.training.seed, FIRST_WEIGHTS, 1)

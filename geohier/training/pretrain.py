@@ -13,6 +13,7 @@ from geohier.data.views import ViewDataset, choose_views, fit_views
 from geohier.models.encoders import check_encoder
 from geohier.models.pretrainer import Pretrainer, check_blocks
 from geohier.models.segmentation import build_segmenter
+from geohier.models.sensor import tell_sensor
 from geohier.objectives.laplacian import laplacian_pyramid
 from geohier.raster.durable import writing
 from geohier.raster.lock import OutputLock
@@ -97,6 +98,7 @@ def first_pretrainer(start: Start, data: PretrainingData) -> tuple[Pretrainer, l
     seed_first_weights(config.training.seed)
     segmenter = build_segmenter(config.model, bands, len(config.data.classes))
     transfer = start.give(segmenter, data.bands, [one.name for one in config.data.classes])
+    tell_sensor(segmenter, config.model, data.bands, data.gsd_m)
     network = Pretrainer(segmenter, bands, contrast=config.pretraining.contrast > 0)
     notes = [] if transfer is None else [str(transfer)]
     if config.training.processes > 1:
