@@ -25,5 +25,5 @@ def test_each_of_its_networks_can_be_built(
         *("ablate", CONFIGS / "hierarchy.yaml", "--axes", axes, "--set", root),
         *("--seeds", 1, "--out", tmp_path / name, "--dry-run"),
     )
-    assert done.exit_code == 0, done.stderr
-    assert "baseline" in done.stdout
+    assert done.code == 0, done.err
+    assert "baseline" in done.out
