@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from geohier.config.memory import MemoryConfig
-from geohier.data.labels import IGNORE_INDEX
 from geohier.errors import ModelError
 from geohier.layers.memory_bank import Bank
 from geohier.layers.used import Used
@@ -82,55 +81,73 @@ class LevelMemory(nn.Module):
         labels. Of each chip, at most `CELLS` cells are written on each level, spread evenly.
 
         Args:
-            labels: `(B, H, W)` of this batch, IGNORE_INDEX where unlabelled.
+            labels: `(B, H, W)` of this batch, a number beyond the classes where unlabelled.
             total: the sum of a tensor over all processes, each of which writes its own chips.
         """
         seen, self._seen = self._seen, []
+        if not seen:
+            return
+        groups = self._groups(labels, seen)
         with torch.autocast(labels.device.type, enabled=False):
-            for bank, level in zip(self.banks, seen, strict=False):
+            for bank, level, group in zip(self.banks, seen, groups, strict=True):
                 assert isinstance(bank, Bank)
-                groups = self._groups(labels, level)
-                taken = _some(groups >= 0, CELLS).flatten()
-                cells = level.flatten(2).transpose(1, 2).flatten(0, 1)[taken].float()
-                bank.write(cells, groups.flatten()[taken], total)
+                chip, row, col = _some(group >= 0, CELLS).nonzero(as_tuple=True)
+                cells = level.permute(0, 2, 3, 1)[chip, row, col]
+                bank.write(cells.float(), group[chip, row, col], total)
 
-    def _groups(self, labels: Tensor, level: Tensor) -> Tensor:
-        """Return the group `(B, cells)` of each cell, -1 of cells that have none."""
-        batch, height, width = len(level), *level.shape[-2:]
+    def _groups(self, labels: Tensor, levels: Sequence[Tensor]) -> list[Tensor]:
+        """Return the group `(B, H_l, W_l)` of each cell, -1 of cells that have none."""
         if not self.by_class:
-            return torch.zeros(batch, height * width, dtype=torch.int64, device=level.device)
-        return cell_classes(labels, height, width, len(self.get_buffer("class_keys"))).flatten(1)
+            return [torch.zeros_like(level[:, 0], dtype=torch.int64) for level in levels]
+        height, width = levels[0].shape[-2:]
+        counts = [label_counts(labels, height, width, len(self.get_buffer("class_keys")))]
+        for _ in levels[1:]:
+            rows = torch.unflatten(counts[-1], 1, (-1, 2)).sum(2)
+            counts.append(torch.unflatten(rows, 2, (-1, 2)).sum(3))
+        return [majority(counted) for counted in counts]
 
 
-def cell_classes(labels: Tensor, height: int, width: int, classes: int) -> Tensor:
+def label_counts(labels: Tensor, height: int, width: int, classes: int) -> Tensor:
+    """Return how many pixels of each class the cells of a level hold.
+
+    Shape:
+        - labels: `(B, H, W)`, a number beyond the classes where unlabelled; sides are multiples of
+          the level's
+        - returns: `(B, height, width, classes)`
+    """
+    batch, rows, cols = labels.shape
+    row = torch.arange(rows, device=labels.device) // (rows // height)
+    col = torch.arange(cols, device=labels.device) // (cols // width)
+    chip = torch.arange(batch, device=labels.device)[:, None, None]
+    cell = (chip * height + row[:, None]) * width + col
+    each = classes + 1  # the last is of what has no label
+    place = cell * each + labels.clamp(max=classes)
+    counted = place.flatten().bincount(minlength=batch * height * width * each)
+    return counted.view(batch, height, width, each)[..., :-1]
+
+
+def majority(counted: Tensor) -> Tensor:
     """Return the class that more than half of a cell's labelled pixels have, or -1.
 
     Shape:
-        - labels: `(B, H, W)`, IGNORE_INDEX where unlabelled; sides are multiples of the cells'
-        - returns: `(B, height, width)`
+        - counted: `(..., classes)` pixels of each class
+        - returns: `(...)`
     """
-    rows, cols = labels.shape[-2] // height, labels.shape[-1] // width
-    square = torch.unflatten(torch.unflatten(labels.long(), 2, (width, cols)), 1, (height, rows))
-    pixels = square.transpose(2, 3).flatten(3).flatten(0, 2)  # (cells, pixels of each)
-    known = pixels != IGNORE_INDEX
-    cell = torch.arange(len(pixels), device=labels.device)[:, None].expand_as(pixels)
-    counted = (cell * classes + pixels)[known].bincount(minlength=len(pixels) * classes)
-    most, found = counted.view(-1, classes).max(1)
-    found = found.masked_fill(2 * most <= known.sum(1), -1)
-    return found.view(len(labels), height, width)
+    most, found = counted.max(-1)
+    return found.masked_fill(2 * most <= counted.sum(-1), -1)
 
 
 def _some(wanted: Tensor, most: int) -> Tensor:
-    """Return at most so many of the wanted cells of each chip `(B, cells)`, spread over all."""
-    count = wanted.shape[1]
+    """Return at most so many of the wanted cells of each chip `(B, H, W)`, spread over all."""
+    count = wanted[0].numel()
     step = round(count * (math.sqrt(5) - 1) / 2) or 1
     while math.gcd(step, count) > 1:
         step += 1
     order = torch.arange(count, device=wanted.device) * step % count
-    spread = wanted[:, order]
-    taken = torch.zeros_like(wanted)
+    spread = wanted.flatten(1)[:, order]
+    taken = torch.empty_like(spread)
     taken[:, order] = spread & (spread.cumsum(1) <= most)
-    return taken
+    return taken.view_as(wanted)
 
 
 def memories(network: nn.Module) -> list[LevelMemory]:

@@ -116,10 +116,10 @@ def stores_half(folder: Path) -> bool:
 
 
 def _weights(module: nn.Module, *, half: bool) -> bytes:
-    tensors = {}
+    tensors, learned = {}, {name for name, _ in module.named_parameters()}
     for name, value in module.state_dict().items():
         value = value.detach().cpu()
-        shrinks = half and value.is_floating_point() and value.ndim > 1
+        shrinks = half and name in learned and value.ndim > 1
         stored = value.half() if shrinks else value
         if not bool(stored.isfinite().all()):
             within = " within the range of float16" if shrinks else " finite"

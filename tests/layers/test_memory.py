@@ -19,8 +19,9 @@ from geohier.layers.memory import (
     CELLS,
     LevelMemory,
     build_memory,
-    cell_classes,
     check_classes,
+    label_counts,
+    majority,
     name_classes,
 )
 from geohier.layers.memory_bank import Bank
@@ -65,6 +66,10 @@ def telling(truth: Tensor, seed: int = 0) -> list[Tensor]:
         for one in range(3):
             level[:, one] += 8 * (cells == one)
     return found
+
+
+def cell_classes(truth: Tensor, height: int, width: int, classes: int) -> Tensor:
+    return majority(label_counts(truth, height, width, classes))
 
 
 def alone(own: Tensor) -> Tensor:
