@@ -25,6 +25,19 @@ class FineTuningConfig(Section):
     """Learning rate of the encoder, as a share of training.learning_rate."""
     stage_decay: RateShare = 1.0
     """Share of the learning rate of a stage that the next finer one has (layer-wise decay)."""
+    lora_rank: NonNegativeInt = 0
+    """Rank of adapters beside the layers of a transformer's attention (LoRA): they learn, with all
+    that is not the encoder, and the encoder's own weights stay. When the model is stored they are
+    merged into these. 0: none, and the encoder learns."""
+
+    @model_validator(mode="after")
+    def _adapters_stay_beside_frozen_weights(self) -> Self:
+        if self.lora_rank and self.frozen_epochs != 0:
+            raise ValueError(
+                f"lora_rank {self.lora_rank} keeps the encoder's own weights for good, so "
+                "frozen_epochs has nothing to thaw: set it to 0"
+            )
+        return self
 
     @model_validator(mode="after")
     def _something_thaws(self) -> Self:

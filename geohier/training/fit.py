@@ -17,6 +17,7 @@ from geohier.layers.memory import name_classes
 from geohier.models.directory import save_model, stores_half
 from geohier.models.encoders import check_encoder
 from geohier.models.first_weights import share_variance
+from geohier.models.lora import add_adapters, merge_adapters
 from geohier.models.segmentation import at_image_resolution, build_segmenter
 from geohier.models.sensor import tell_sensor
 from geohier.models.transfer import Transfer
@@ -145,7 +146,8 @@ def _finished(model: Path, *, half: bool) -> Path:
 def first_network(start: Start, data: TrainingData) -> tuple[nn.Module, Transfer | None]:
     """Return the network with its first weights, and where they come from.
 
-    Those that nothing else gives are drawn from the config's seed.
+    Those that nothing else gives are drawn from the config's seed. Adapters, where the config asks
+    for them, are there already; `fit` merges them.
     """
     config = start.config
     seed_first_weights(config.training.seed)
@@ -158,7 +160,13 @@ def first_network(start: Start, data: TrainingData) -> tuple[nn.Module, Transfer
     if config.model.first_weights == "unit_pyramid" and decoder_is_new:
         noise = derived_seed(config.training.seed, FIRST_WEIGHTS, 1)
         share_variance(network, len(data.bands), noise)
+    _adapt(network, config)
     return network, transfer
+
+
+def _adapt(network: nn.Module, config: TrainConfig) -> None:
+    seed = derived_seed(config.training.seed, FIRST_WEIGHTS, 2)
+    add_adapters(network, config.fine_tuning.lora_rank, seed)
 
 
 def fit(
@@ -180,6 +188,7 @@ def fit(
             work = partial(_fit_on_together, first, config, data, loss, out, quiet=quiet)
             run_in_processes(processes, work)
     network.load_state_dict(best_weights(out / CHECKPOINTS))
+    merge_adapters(network)
     return network.cpu().eval()
 
 
@@ -216,6 +225,7 @@ def _fit_on_together(
 ) -> None:
     """Fit in one of several processes: with a network, and scenes in memory, of its own."""
     network = build_segmenter(config.model, len(data.bands), len(config.data.classes))
+    _adapt(network, config)
     network.load_state_dict(first)
     keep_in_memory(data.train, MEMORY_SHARE / current_rank().of)
     _fit_on(network, config, data, loss, out, quiet=quiet)

@@ -5,15 +5,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+import torch
 import torchgeo.models
+from broken_runs import broken_off
 from roof_scenes import MakeConfig
 from safetensors.torch import load_file
 
 from geohier import predict_raster
+from geohier.errors import ConfigError
 from geohier.models.directory import load_model
+from geohier.models.manifest import SUMS
 from geohier.models.torchgeo_encoders import Dofa, ScaleMae
 from geohier.training.fit import train
 from geohier.training.pretrain import pretrain
+from geohier.training.task import SegmentationTask
 
 
 def test_a_plain_transformer_is_trained_and_maps_a_scene_in_tiles_of_its_chips(
@@ -64,3 +69,44 @@ def test_what_an_encoder_was_told_of_its_sensor_is_in_all_that_is_made_of_it(
     )
     loaded = load_model(train(scale_mae, tmp_path / "other", quiet=True))
     assert loaded.module.encoder.gsd_m.item() == pytest.approx(loaded.card.gsd_m[0], rel=1e-3)
+
+
+def test_adapters_are_merged_into_the_encoder_that_is_stored(
+    make_config: MakeConfig, tmp_path: Path
+) -> None:
+    """Nothing of them is left but a change of a low rank in the layers of attention."""
+    one = {"model": {"encoder": "test_vit"}, "training": {"epochs": 1}}
+    frozen = make_config(fine_tuning={"frozen_epochs": None}, **one)
+    adapted = make_config(fine_tuning={"lora_rank": 2}, **one)
+    before = load_model(train(frozen, tmp_path / "frozen", quiet=True)).module.state_dict()
+    after = load_model(train(adapted, tmp_path / "adapted", quiet=True)).module.state_dict()
+    changes = {
+        name: after[name] - value
+        for name, value in before.items()
+        if name.startswith("encoder.model.") and not torch.equal(after[name], value)
+    }
+    assert changes
+    for name, change in changes.items():
+        assert ".attn." in name
+        assert int(torch.linalg.matrix_rank(change, rtol=1e-3)) <= 2
+
+
+def test_adapters_of_a_network_without_attention_are_refused_before_anything_is_written(
+    make_config: MakeConfig, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="no attention to adapt"):
+        train(make_config(fine_tuning={"lora_rank": 2}), tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_training_of_adapters_that_was_broken_off_goes_on_as_it_was(
+    make_config: MakeConfig, tmp_path: Path
+) -> None:
+    config = make_config(
+        model={"encoder": "test_vit"}, fine_tuning={"lora_rank": 2}, training={"epochs": 2}
+    )
+    whole = train(config, tmp_path / "whole", quiet=True)
+    with broken_off(SegmentationTask, "before it is saved", epoch=1):
+        train(config, tmp_path / "broken", quiet=True)
+    resumed = train(config, tmp_path / "broken", resume=True, quiet=True)
+    assert (resumed / SUMS).read_text() == (whole / SUMS).read_text()
