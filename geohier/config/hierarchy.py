@@ -14,6 +14,9 @@ type Context = Literal["none", "pooling", "aspp"]
 type Merge = Literal["sum", "concat", "gated"]
 NORM_GROUPS = 32
 
+FPN_LEVELS = 4
+"""Levels that a plain feature pyramid merges; a hierarchy's finest is the same as its."""
+
 type Norm = Literal["batch", "layer", "group"]
 
 

@@ -21,7 +21,7 @@ from geohier.config.chips import AugmentConfig, ChipsConfig
 from geohier.config.classes import ClassConfig, ClassesInput, read_classes
 from geohier.config.curriculum import CurriculumConfig
 from geohier.config.fine_tuning import FineTuningConfig
-from geohier.config.hierarchy import NORM_GROUPS, HierarchyConfig
+from geohier.config.hierarchy import FPN_LEVELS, NORM_GROUPS, HierarchyConfig
 from geohier.config.objectives import ObjectivesConfig
 from geohier.config.pretraining import PretrainingConfig
 from geohier.config.section import Section, Share
@@ -208,6 +208,14 @@ class ModelConfig(Section):
             )
         return self
 
+    @property
+    def side_multiple(self) -> int:
+        """What the sides of images are multiples of, in the network's pixels: of every stride."""
+        coarsest = self.encoder_depth
+        if self.decoder == "hierarchy":
+            coarsest = max(coarsest, self.encoder_depth + self.hierarchy.levels - FPN_LEVELS)
+        return max(32, 2**coarsest)
+
     @model_validator(mode="after")
     def _only_a_pyramid_is_weighed(self) -> Self:
         if self.first_weights == "unit_pyramid" and self.decoder != "fpn":
@@ -290,6 +298,16 @@ class TrainConfig(Section):
             raise ValueError(
                 f"augment.cutmix has nothing to mix where training.processes {processes} have one "
                 "chip each: raise chips.batch_size, or set cutmix to 0"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _chips_hold_every_level(self) -> Self:
+        side, multiple = self.chips.size_px, self.model.side_multiple
+        if side % multiple:
+            raise ValueError(
+                f"chips.size_px {side} is no multiple of {multiple}, the stride of the coarsest "
+                "level: change it, or lower model.hierarchy.levels"
             )
         return self
 

@@ -132,7 +132,7 @@ def fit_chips(data: TrainingData, config: TrainConfig) -> ChipDataset:
 
 def choose_chips(data: TrainingData, config: TrainConfig) -> ChipDataset:
     """Return chips that label each pixel of the choose blocks once, as small as the blocks let."""
-    size_px = grid_size(data.choose, config.chips.size_px)
+    size_px = grid_size(data.choose, config.chips.size_px, config.model.side_multiple)
     return ChipDataset(data, config, grid_places(data.choose, size_px), size_px)
 
 

@@ -178,14 +178,14 @@ def _held(start: int, length: int, limit: int) -> int:
     return min(max(start, 0), limit - length)
 
 
-def grid_size(fields: Sequence[Field], largest_px: int) -> int:
-    """Return the smallest side of a chip, a multiple of 32, that holds each part in one cell."""
+def grid_size(fields: Sequence[Field], largest_px: int, multiple_px: int = 32) -> int:
+    """Return the smallest side of a chip, a multiple, that holds each part in one cell."""
     sides = [
         max(part.height / field.step[0], part.width / field.step[1])
         for field in fields
         for part in field.parts
     ]
-    return min(largest_px, math.ceil(max(sides) / CELL_SHARE / 32) * 32)
+    return min(largest_px, math.ceil(max(sides) / CELL_SHARE / multiple_px) * multiple_px)
 
 
 def grid_places(fields: Sequence[Field], size_px: int) -> tuple[Place, ...]:

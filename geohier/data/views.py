@@ -219,7 +219,7 @@ def fit_views(data: PretrainingData, config: TrainConfig) -> ViewDataset:
 
 def choose_views(data: PretrainingData, config: TrainConfig) -> ViewDataset:
     """Return views that judge the epochs: of the choose blocks all, or some spread evenly."""
-    size_px = grid_size(data.choose, config.chips.size_px)
+    size_px = grid_size(data.choose, config.chips.size_px, config.model.side_multiple)
     places = grid_places(data.choose, size_px)
     kept = np.linspace(0, len(places) - 1, min(MOST_JUDGED, len(places))).round().astype(int)
     return ViewDataset(data, config, [places[at] for at in kept.tolist()], size_px)

@@ -9,11 +9,9 @@ from segmentation_models_pytorch.decoders.fpn.decoder import FPNDecoder
 from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 from torch import Tensor, nn
 
+from geohier.config.hierarchy import FPN_LEVELS
 from geohier.config.schema import ModelConfig
 from geohier.models.encoders import build_encoder
-
-FPN_LEVELS = 4
-"""Levels that smp's feature pyramid merges."""
 
 NORM_GROUPS = 32
 """smp's pyramid merges levels in channels that are a multiple of it."""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from geohier.models.backbone import FPN_LEVELS
+from geohier.config.hierarchy import FPN_LEVELS
 
 NOISE_SHAPE = (8, 256, 256)
 """Images and pixels of the noise: with stride 32, the coarsest level has 512 of them."""

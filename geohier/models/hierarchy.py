@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from geohier.config.hierarchy import HierarchyConfig
+from geohier.config.hierarchy import FPN_LEVELS, HierarchyConfig
 from geohier.config.schema import ModelConfig
 from geohier.errors import ConfigError
 from geohier.layers.attention import build_attention
@@ -17,8 +17,6 @@ from geohier.layers.ladder import Ladder
 from geohier.layers.memory import build_memory
 from geohier.layers.merge import Read, build_merge, enlarged
 from geohier.layers.used import Used
-
-FPN_LEVELS = 4
 
 
 def finest_feature(encoder_depth: int) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from geohier.config.hierarchy import FPN_LEVELS
 from geohier.config.schema import ModelConfig
 from geohier.geo.levels import PIXELS_PER_OBJECT, LevelLadder
 from geohier.studies.object_sizes import SizeTable
@@ -24,9 +25,6 @@ WIDTHS = 8
 """An object of more diameters than this in its mean width is a network: it is not taken whole."""
 
 CHIP_SIDES = (64, 128, 256, 512)
-
-FPN_LEVELS = 4
-
 
 type Decoder = Literal["fpn", "unet", "hierarchy"]
 

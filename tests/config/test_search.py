@@ -62,7 +62,7 @@ def test_ranges_and_lists_are_read_and_whole_numbers_stay_whole(config: Path) ->
         ("{}", "holds no key to search"),
         ("chips.batch_sise: [2, 4]", "chips.batch_sise: unknown key; did you mean batch_size?"),
         ("chps.batch_size: [2, 4]", "chps: unknown key; did you mean chips?"),
-        ("model.decoder: [fpn, pfn]", "model.decoder: give 'fpn', 'unet' or 'hierarchy', found \"pfn\""),
+        ("model.decoder: [fpn, pfn]", "give 'fpn', 'unet' or 'hierarchy', found \"pfn\""),
         ("model.decoder: fpn", "give a list of values, or {low: ..., high: ...}, found fpn"),
         ("model.decoder: [fpn]", "two or more values that differ, found [fpn]"),
         ("model.decoder: [fpn, fpn]", "two or more values that differ"),

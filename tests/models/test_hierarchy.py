@@ -6,7 +6,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from geohier.config.schema import ModelConfig
+from geohier.config.schema import ModelConfig, TrainConfig
 from geohier.errors import ConfigError
 from geohier.models.hierarchy import HierarchicalSegmenter
 from geohier.models.level_features import level_features, measure_levels
@@ -209,3 +209,24 @@ def test_an_encoder_without_a_level_is_refused_with_those_that_it_has() -> None:
 def test_parts_that_do_not_fit_each_other_are_refused(values: dict[str, Any], says: str) -> None:
     with pytest.raises(ValidationError, match=says):
         ModelConfig.model_validate(values)
+
+
+@pytest.mark.parametrize(
+    ("size", "levels", "depth", "fits"),
+    [(64, 4, 5, True), (64, 6, 5, False), (128, 6, 5, True), (96, 5, 5, False), (64, 7, 3, True)],
+)
+def test_chips_hold_a_cell_of_every_level(size: int, levels: int, depth: int, fits: bool) -> None:
+    values = {
+        "data": {"classes": {0: "ground", 1: "roof"}},
+        "chips": {"size_px": size},
+        "model": {
+            "decoder": "hierarchy",
+            "encoder_depth": depth,
+            "hierarchy": {"levels": levels},
+        },
+    }
+    if fits:
+        assert TrainConfig.model_validate(values).chips.size_px == size
+    else:
+        with pytest.raises(ValidationError, match="change it, or lower model"):
+            TrainConfig.model_validate(values)
