@@ -10,6 +10,9 @@ from geohier.errors import ConfigError
 from geohier.geo.bands import BandSet
 from geohier.geo.wavelengths import central_wavelengths_um
 
+RADAR_UM = {"vv": 3.75, "vh": 3.75}
+"""What stands for Sentinel-1 in DOFA's published weights; the true wavelength is 55,000 um."""
+
 
 def tell_sensor(
     network: nn.Module, config: ModelConfig, bands: BandSet, gsd_m: tuple[float, float] | None
@@ -44,7 +47,10 @@ def _wavelengths_um(config: ModelConfig, bands: BandSet) -> list[float]:
                 f"bands ({' '.join(bands.names)}): give one for each, in their order"
             )
         return list(config.wavelengths_um)
-    found = central_wavelengths_um(bands.names)
+    found = [
+        RADAR_UM.get(name.lower(), wavelength)
+        for name, wavelength in zip(bands.names, central_wavelengths_um(bands.names), strict=True)
+    ]
     unknown = [name for name, one in zip(bands.names, found, strict=True) if one is None]
     if unknown:
         raise ConfigError(

@@ -201,6 +201,8 @@ def test_the_sensor_is_told_by_names_or_by_the_config_and_kept_with_the_weights(
     assert net.state_dict()["encoder.wavelengths_um"].tolist() == pytest.approx(
         [0.490, 0.560, 0.665, 0.842]
     )
+    tell_sensor(net, DOFA, bands("VV", "VH", "red", "swir22"), None)
+    assert net.encoder.wavelengths_um.tolist() == pytest.approx([3.75, 3.75, 0.665, 2.190])
     said = ModelConfig(encoder=DOFA.encoder, wavelengths_um=(1, 2, 3, 10.9))
     tell_sensor(net, said, bands("a", "b", "c", "heat"), None)
     assert net.encoder.wavelengths_um.tolist() == pytest.approx([1, 2, 3, 10.9])
