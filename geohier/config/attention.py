@@ -11,6 +11,7 @@ type AttentionKind = Literal[
 ]
 WITHIN_LEVELS = ("self", "hierarchical")
 ACROSS_LEVELS = ("cross_level", "hierarchical")
+GATES = ("channel", "spatial", "channel_spatial")
 ACROSS_ALL = ("none", "cross_level")
 """Kinds that do not go by a number of levels."""
 
@@ -51,6 +52,7 @@ class AttentionConfig(Section):
     @model_validator(mode="after")
     def _options_have_their_kind(self) -> Self:
         for key, kinds in (
+            ("levels", (*WITHIN_LEVELS, *GATES)),
             ("reach", WITHIN_LEVELS),
             ("window", WITHIN_LEVELS),
             ("cells", ACROSS_LEVELS),
@@ -63,4 +65,6 @@ class AttentionConfig(Section):
                     f"{key} is of kind {' or '.join(dict.fromkeys(kinds))}, but kind is "
                     f"{self.kind}: leave it out"
                 )
+        if self.reach == "global" and self.window != type(self).model_fields["window"].default:
+            raise ValueError("window is of reach window, but reach is global: leave it out")
         return self

@@ -193,6 +193,8 @@ def test_more_levels_than_there_are_is_refused() -> None:
         ({"kind": "channel", "heads": 2}, "heads is of kind self or hierarchical or cross_level"),
         ({"kind": "self", "cells": 5}, "cells is of kind cross_level or hierarchical"),
         ({"window": 3}, "but kind is none"),
+        ({"kind": "self", "reach": "global", "window": 3}, "but reach is global"),
+        ({"kind": "cross_level", "levels": 3}, "levels is of kind self or hierarchical or channel"),
     ],
 )
 def test_options_that_would_do_nothing_are_refused(values: dict[str, object], says: str) -> None:
