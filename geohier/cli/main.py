@@ -19,6 +19,7 @@ from geohier.cli.evaluate import evaluate
 from geohier.cli.given_once import GivenOnce
 from geohier.cli.init import init
 from geohier.cli.inspect import inspect
+from geohier.cli.models import app as models_app
 from geohier.cli.plan import plan
 from geohier.cli.predict import predict
 from geohier.cli.pretrain import pretrain
@@ -78,6 +79,7 @@ for command in (
     app.command(cls=GivenOnce)(command)
 app.add_typer(config_app, name="config")
 app.add_typer(data_app, name="data")
+app.add_typer(models_app, name="models")
 
 
 def run() -> None:
