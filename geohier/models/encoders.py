@@ -45,6 +45,11 @@ WINDOWED = ("swin_transformer", "swin_transformer_v2", "swin_transformer_v2_cr")
 PROBE_SHAPE = (64, 96)
 """Sides of the blank image that shows whether an encoder takes images of any size."""
 
+NO_LEVELS = (
+    "its levels are not each half as fine as the one before, from 2 or 4 px on: see "
+    "docs/backbones.md for encoders whose levels are"
+)
+
 
 def build_encoder(config: ModelConfig, bands: int, depth: int | None = None) -> nn.Module:
     """Build the encoder of a config, with random weights.
@@ -97,10 +102,7 @@ def _check_sizes(encoder: nn.Module, bands: int, depth: int) -> None:
     finally:
         encoder.train()
     if found != [(height >> at, width >> at) for at in range(depth + 1)]:
-        raise ConfigError(
-            f"it has no {depth} levels each half as fine as the one before: lower "
-            "model.encoder_depth, or see docs/backbones.md for those that have"
-        )
+        raise ConfigError(NO_LEVELS)
 
 
 def check_encoder(name: str) -> None:
@@ -169,9 +171,12 @@ def _of_timm(name: str, bands: int, depth: int, drop_path: float) -> nn.Module:
     options: dict[str, float | bool] = {"drop_path_rate": drop_path} if drop_path else {}
     if _file_in_timm(name) in WINDOWED:
         options["strict_img_size"] = False
-    encoder: nn.Module = smp.encoders.get_encoder(
-        f"tu-{name}", bands, depth, weights=None, **options
-    )
+    try:
+        encoder: nn.Module = smp.encoders.get_encoder(
+            f"tu-{name}", bands, depth, weights=None, **options
+        )
+    except ValueError as error:  # how smp says it
+        raise ConfigError(NO_LEVELS) from error
     return encoder
 
 

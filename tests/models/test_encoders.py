@@ -129,9 +129,20 @@ def test_an_encoder_that_nobody_has_is_refused(name: str, says: str) -> None:
     [
         ({"encoder": "test_coatnet"}, "does not take images of any size"),
         ({"encoder": "mit_b0", "drop_path": 0.1}, "drops no paths"),
+        ({"encoder": "pit_ti_224"}, "levels are not each half as fine"),
     ],
 )
 def test_an_encoder_that_cannot_serve_says_what_does(options: dict[str, object], says: str) -> None:
     with pytest.raises(ConfigError, match=says) as caught:
         build_encoder(ModelConfig.model_validate(options), 3)
     assert "\n" not in str(caught.value)
+
+
+def test_features_that_do_not_halve_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Odd(nn.Module):
+        def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
+            return [image, *(image[:, :, : 64 >> at, : 95 >> at] for at in range(1, 6))]
+
+    monkeypatch.setattr("geohier.models.encoders._of_smp", lambda *_: Odd())
+    with pytest.raises(ConfigError, match="levels are not each half as fine"):
+        build_encoder(ModelConfig(encoder="mit_b0"), 3)
