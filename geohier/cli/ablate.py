@@ -138,7 +138,7 @@ def _report(planned: "Ablation", done: "Results", out: Path) -> Iterator[str]:
     yield from _how(planned, done.rows)
     for cell, problem in done.problems.items():
         yield f"failed: {cell}: {problem}"
-    yield f"{out / 'ablation.csv'}, ablation.json, ablation.png"
+    yield f"{out / 'ablation.csv'}, ablation.json, ablation.png; of each level: levels.csv"
 
 
 def _cells(row: "Row", *, on_val: bool) -> list[str]:

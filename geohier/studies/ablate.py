@@ -51,8 +51,8 @@ def ablate(
     at only if it is asked to judge, and never chooses the epoch that is kept. What cannot be
     trained is told, and the others go on.
 
-    Writes `ablation.csv` and `ablation.json` after each cell, `ablation.png` at the end, and a run
-    folder for each cell in `cells`.
+    Writes `ablation.csv`, `levels.csv` and `ablation.json` after each cell, `ablation.png` at the
+    end, and a run folder for each cell in `cells`.
 
     Args:
         ablation: what is compared.

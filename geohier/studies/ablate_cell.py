@@ -18,12 +18,14 @@ from typing import Any
 
 from geohier.config.load import deciding_values
 from geohier.config.schema import TrainConfig
+from geohier.data.prepare import prepare
 from geohier.errors import InputError, OutputExistsError
 from geohier.models.cost import measure_cost
 from geohier.models.directory import LoadedModel, load_model
 from geohier.raster.durable import write_durably
 from geohier.studies.ablate_plan import Cell, Judge
 from geohier.studies.evaluate_model import evaluate_model
+from geohier.studies.level_figures import level_figures
 from geohier.training.course import course_of
 from geohier.training.fit import train
 from geohier.training.log import read_rows
@@ -114,7 +116,7 @@ def run_cell(
 
 
 def _measured(cell: Cell, config: TrainConfig, folder: Path, model: LoadedModel) -> Json:
-    """Return the course of a run, its score on the choose blocks, and what its network costs."""
+    """Return the course of a run, its score on the choose blocks, its costs and its levels."""
     rows, card = read_rows(folder), model.card
     course = course_of(rows, int(card.trained_on["best_epoch"]))  # type: ignore[call-overload]
     assert card.tile_size_px is not None
@@ -129,6 +131,7 @@ def _measured(cell: Cell, config: TrainConfig, folder: Path, model: LoadedModel)
         **asdict(course),
         "seconds_per_step": course.seconds_per_step,
         **asdict(cost),
+        "hierarchy": level_figures(model.module, config, prepare(config)),
     }
 
 

@@ -80,6 +80,15 @@ def test_variants_are_compared_with_the_config_and_one_that_is_it_differs_by_not
         assert line["variant"] == row["variant"]
         assert float(line["choose_iou"]) == row["mean"]
         assert float(line["choose_iou.1"]) == row["scores"]["1"]
+    with Path("compared/levels.csv").open() as file:
+        levels = list(csv.DictReader(file))
+    assert [one["level"] for one in levels] == [*"0123"] * 3
+    assert levels[0]["effective_rank"] == str(baseline["levels"][0]["effective_rank"])
+    assert [one | {"variant": ""} for one in levels[:4]] == [
+        one | {"variant": ""} for one in levels[8:]
+    ]
+    assert levels[0]["cka_with_next"]
+    assert not levels[3]["cka_with_next"]
 
 
 def test_an_ablation_that_was_killed_goes_on_to_the_same_scores(
