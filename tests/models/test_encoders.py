@@ -9,6 +9,7 @@ from geohier.config.schema import ModelConfig
 from geohier.errors import ConfigError
 from geohier.models import backbone
 from geohier.models.encoders import build_encoder, check_encoder
+from geohier.models.segmentation import build_segmenter, level_ladder
 
 LARGE = "swin_tiny_patch4_window7_224"
 NAMES = (
@@ -76,6 +77,18 @@ def test_bfloat16_and_channels_last_give_the_same_but_for_rounding(name: str) ->
     with torch.autocast("cpu", torch.bfloat16):
         short = net(image)[-1]
     assert float((short - plain).norm() / plain.norm()) < 0.05
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("levels", [3, 5])
+def test_a_hierarchy_stands_on_each(name: str, levels: int) -> None:
+    """With a level less than an encoder has, and with one more."""
+    config = ModelConfig.model_validate(
+        {"encoder": name, "decoder": "hierarchy", "hierarchy": {"levels": levels}}
+    )
+    network = build_segmenter(config, 4, 3).eval()
+    assert level_ladder(network, 4).strides == (4, 8, 16, 32, 64)[:levels]
+    assert network(torch.rand(2, 4, 64, 128)).shape == (2, 3, 64, 128)
 
 
 @pytest.mark.parametrize("decoder", ["fpn", "unet"])

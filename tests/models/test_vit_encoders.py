@@ -73,7 +73,7 @@ def test_where_a_patch_lies_counts() -> None:
     torch.testing.assert_close(net.tokens(upside_down).flip(2), net.tokens(row))
 
 
-@pytest.mark.parametrize("decoder", ["fpn", "unet"])
+@pytest.mark.parametrize("decoder", ["fpn", "unet", "hierarchy"])
 def test_each_decoder_runs_on_it_and_teaches_all_of_it(decoder: str) -> None:
     torch.manual_seed(0)
     network = build_segmenter(ModelConfig(encoder=NAME, decoder=decoder), 4, 2)
