@@ -41,17 +41,15 @@ def test_only_seeds_that_both_have_are_paired_and_sides_may_be_swapped(
         assert there.low == pytest.approx(-back.high)
 
 
-@given(st.lists(st.floats(-1, 1), min_size=2, max_size=8).filter(lambda all_: len({*all_}) > 1))
-def test_the_range_leaves_out_0_where_a_paired_t_test_does(gains: list[float]) -> None:
-    found = difference_by_seed(dict(enumerate(gains)), dict.fromkeys(range(len(gains)), 0.0))
+@given(st.lists(st.integers(-100, 100), min_size=2, max_size=8), st.sampled_from([0.5, 0.95]))
+def test_the_range_is_that_of_a_paired_t_test(gains: list[int], level: float) -> None:
+    if len({*gains}) == 1:
+        return  # without spread a t-test has no range
+    zero = dict.fromkeys(range(len(gains)), 0.0)
+    found = difference_by_seed(dict(enumerate(map(float, gains))), zero, level=level)
+    wanted = stats.ttest_1samp(gains, 0).confidence_interval(level)
     assert found is not None
-    assert found.low is not None
-    assert found.high is not None
-    if max(gains) - min(gains) < 1e-6:  # as far as rounding decides
-        return
-    p = float(stats.ttest_1samp(gains, 0).pvalue)
-    if abs(p - 0.05) > 1e-6:
-        assert (found.low > 0 or found.high < 0) == (p < 0.05)
+    assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high), abs=1e-9)
 
 
 def test_a_level_is_a_share() -> None:

@@ -16,7 +16,7 @@ class Tiny(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.encoder = nn.Conv2d(3, 4, 3, stride=2, padding=1, bias=False)
-        self.middle = nn.ModuleList([nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1)])
+        self.middle = nn.ModuleList([nn.Sequential(nn.Conv2d(4, 4, 1)), nn.Conv2d(4, 4, 1)])
         self.norm = nn.BatchNorm2d(4)
         self.head = nn.ConvTranspose2d(4, 2, 2, stride=2)
 
