@@ -135,14 +135,16 @@ def test_prototypes_of_a_class_differ_where_its_cells_do() -> None:
 
 
 def test_a_slot_that_no_cell_comes_to_any_more_is_given_anew() -> None:
+    """One slot is left behind where no cell is; the two ways of today would share the other."""
     generator = torch.Generator().manual_seed(0)
-    bank, one = Bank(8, groups=1, slots=2, keep=0.5), torch.zeros(50, dtype=torch.int64)
-    old, new = (torch.randn(2, 8, generator=generator) for _ in range(2))
-    for ways in [old] * 3 + [new] * 20:
+    here, aside = torch.linalg.qr(torch.randn(8, 2, generator=generator))[0].t() * 4
+    bank, group = Bank(8, groups=1, slots=2, keep=0.5), torch.zeros(50, dtype=torch.int64)
+    before, today = torch.stack([here, -here]), torch.stack([here + aside, here - 0.5 * aside])
+    for ways in [before] * 10 + [today] * 40:
         noise = 0.05 * torch.randn(50, 8, generator=generator)
-        bank.write(ways[torch.arange(50) % 2] + noise, one, total=alone)
+        bank.write(ways[torch.arange(50) % 2] + noise, group, total=alone)
     means = bank.sums / bank.mass[:, None]
-    assert bool((torch.cdist(new, means).amin(1) < 0.1).all())
+    assert bool((torch.cdist(today, means).amin(1) < 0.1).all())
 
 
 def test_a_class_without_cells_keeps_its_prototypes() -> None:
