@@ -113,6 +113,20 @@ def test_bfloat16_and_channels_last_give_the_same_but_for_rounding(name: str) ->
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("name", ["scalemae", "dofa"])
+def test_positions_and_wavelengths_are_never_rounded(name: str) -> None:
+    """In bfloat16, 1001 m and 1004 m would be one place, 1610 nm and 1612 nm one colour."""
+    net = encoder(name)
+    given: list[torch.Tensor] = []
+    net.model.blocks[0].register_forward_pre_hook(lambda _, inputs: given.append(inputs[0]))
+    image = torch.rand(1, 4, 64, 64)
+    net(image)
+    with torch.autocast("cpu", torch.bfloat16):
+        net(image)
+    assert torch.equal(given[0], given[1])
+
+
+@torch.no_grad()
 def test_dofa_is_torchgeo_s_own_on_images_of_the_size_that_it_was_made_for() -> None:
     net = encoder("dofa", 3)
     theirs = body("dofa", 3).eval()
