@@ -152,13 +152,17 @@ def _cells(row: "Row", *, on_val: bool) -> list[str]:
     figures = row.figures
     return [
         *cells,
-        f"{figures['parameters'] / 1e6:.3f}",
-        f"{figures['flops_per_px'] / 1e3:.2f}",
-        f"{figures['seconds_per_step']:.3f}",
-        f"{figures['steps']:.0f}",
-        f"{figures['megapixels']:.3g}",
+        _scaled(figures["parameters"], 1e6, ".3f"),
+        _scaled(figures["flops_per_px"], 1e3, ".2f"),
+        _scaled(figures["seconds_per_step"], 1, ".3f"),
+        _scaled(figures["steps"], 1, ".0f"),
+        _scaled(figures["megapixels"], 1, ".3g"),
         f"{row.still_rising} of {len(row.scores)}",
     ]
+
+
+def _scaled(value: float | None, by: float, form: str) -> str:
+    return "" if value is None else format(value / by, form)
 
 
 def _how(planned: "Ablation", rows: "Sequence[Row]") -> Iterator[str]:

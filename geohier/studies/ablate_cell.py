@@ -36,6 +36,7 @@ from geohier.training.run_folder import (
     pinned_weights,
 )
 from geohier.training.start import start_of_finished
+from geohier.training.step_clock import StepClock, seconds_per_step
 
 CELLS = "cells"
 DONE = "cell.json"
@@ -103,7 +104,16 @@ def run_cell(
     """
     if state_of(folder, judge) != "done":
         folder.parent.mkdir(parents=True, exist_ok=True)
-        train(config, folder, resume=True, quiet=True, allow_download=allow_download)
+        alone = config.training.processes == 1  # several cannot be watched
+        watchers = [StepClock(folder)] if alone else []
+        train(
+            config,
+            folder,
+            resume=True,
+            quiet=True,
+            allow_download=allow_download,
+            watchers=watchers,
+        )
         model = load_model(folder / MODEL)
         if not (folder / DONE).is_file():
             _write(folder / DONE, _measured(cell, config, folder, model))
@@ -129,7 +139,7 @@ def _measured(cell: Cell, config: TrainConfig, folder: Path, model: LoadedModel)
         "model_sha256": model.sha256,
         "choose": card.scores["choose"],
         **asdict(course),
-        "seconds_per_step": course.seconds_per_step,
+        "seconds_per_step": seconds_per_step(folder),
         **asdict(cost),
         "hierarchy": level_figures(model.module, config, prepare(config)),
     }

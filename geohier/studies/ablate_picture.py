@@ -48,9 +48,10 @@ def _draw_gains(axes: "Axes", rows: Sequence[Row], on: str) -> None:
 def _draw_costs(axes: "Axes", rows: Sequence[Row], on: str) -> None:
     """Draw each variant by its number, the baseline by 0."""
     for number, row in enumerate(rows):
-        if row.mean is None:
+        flops = row.figures.get("flops_per_px")
+        if row.mean is None or flops is None:
             continue
-        cost = row.figures["flops_per_px"] / 1000
+        cost = flops / 1000
         axes.plot([cost], [row.mean], "o", color="0.4" if number else "tab:orange")
         axes.annotate(str(number), (cost, row.mean), (5, 4), textcoords="offset points", fontsize=8)
     axes.set(xlabel="thousand FLOPs per pixel (0: baseline)", ylabel=f"mean IoU {on}")

@@ -31,7 +31,8 @@ HOW = {
     "flops_per_px": "floating-point operations for each pixel of the image in prediction; a "
     "multiplication and an addition are two, only convolutions, products of matrices and "
     "attention are counted",
-    "seconds_per_step": "of training, the judging of each epoch included",
+    "seconds_per_step": "of forward and backward pass and update, on the machine that trained; "
+    "without the wait for chips, and without judging",
     "still_rising": "runs whose best epoch is of their last tenth",
     "levels": "means over the seeds, on up to 64 chips of the choose blocks: what the mean IoU and "
     "the cross-entropy gain when this level alone is zeroed as it enters the merge; effective rank "
@@ -76,7 +77,7 @@ class Row:
     scores: Mapping[int, float] = field(default_factory=dict)
     difference: SeedDifference | None = None
     blocks: BlockRange | None = None
-    figures: Mapping[str, float] = field(default_factory=dict)
+    figures: Mapping[str, float | None] = field(default_factory=dict)
     levels: tuple[Mapping[str, float | None], ...] = ()
     still_rising: int = 0
     problems: Mapping[int, str] = field(default_factory=dict)
@@ -119,7 +120,9 @@ def rows_of(
                 scores=scores,
                 difference=difference_by_seed(scores, first) if compared else None,
                 blocks=_over_blocks(variant, found, ablation) if compared else None,
-                figures={name: _mean(one[name] for one in cells) for name in FIGURES if cells},
+                figures={
+                    name: _known_mean([one[name] for one in cells]) for name in FIGURES if cells
+                },
                 levels=_levels([one["hierarchy"] for one in cells if one.get("hierarchy")]),
                 still_rising=sum(bool(one["still_rising"]) for one in cells),
                 problems={

@@ -29,11 +29,6 @@ class Course:
     megapixels: float
     seconds: float
 
-    @property
-    def seconds_per_step(self) -> float:
-        """Seconds of a step, and of its share of what comes between steps."""
-        return self.seconds / max(self.steps, 1)
-
 
 def course_of(rows: Sequence[Row], best_epoch: int) -> Course:
     """Return how a run went.

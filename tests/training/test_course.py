@@ -21,4 +21,3 @@ def test_a_run_whose_best_epoch_is_of_its_last_tenth_was_still_rising(
 def test_steps_pixels_and_seconds_are_of_all_epochs() -> None:
     found = course_of(rows(4), best_epoch=2)
     assert (found.epochs, found.steps, found.megapixels, found.seconds) == (4, 12, 12.0, 6.0)
-    assert found.seconds_per_step == 0.5
