@@ -3,7 +3,8 @@
 from torch import Tensor, nn
 from torch.nn import functional
 
-from geohier.config.schema import ModelConfig
+from geohier.config.hierarchy import FPN_LEVELS
+from geohier.config.model import ModelConfig
 from geohier.errors import ConfigError
 from geohier.geo.levels import LevelLadder
 from geohier.models import backbone
@@ -43,10 +44,10 @@ def build_segmenter(config: ModelConfig, bands: int, classes: int) -> nn.Module:
             f"model.encoder: {config.encoder} cannot be used with decoder {config.decoder} at "
             f"depth {config.encoder_depth}: {reason}"
         ) from error
-    if config.decoder == "fpn" and len(strides) < backbone.FPN_LEVELS:
+    if config.decoder == "fpn" and len(strides) < FPN_LEVELS:
         raise ConfigError(
             f"model.encoder: {config.encoder} has levels of strides {strides} px at depth "
-            f"{config.encoder_depth}, an fpn needs {backbone.FPN_LEVELS}: use encoder_depth 5"
+            f"{config.encoder_depth}, an fpn needs {FPN_LEVELS}: use encoder_depth 5"
         )
     return network
 
