@@ -48,8 +48,8 @@ def models(
         lines = _encoder_lines(found)
         _print([asdict(one) for one in found] if as_json else lines)
         return
+    from geohier.config.model import ModelConfig
     from geohier.config.options import options_of
-    from geohier.config.schema import ModelConfig
 
     options = list(options_of(ModelConfig, "model"))
     _print([asdict(one) for one in options] if as_json else _option_lines(options))

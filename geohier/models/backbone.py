@@ -10,7 +10,7 @@ from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 from torch import Tensor, nn
 
 from geohier.config.hierarchy import FPN_LEVELS
-from geohier.config.schema import ModelConfig
+from geohier.config.model import ModelConfig
 from geohier.models.encoders import build_encoder
 
 NORM_GROUPS = 32

@@ -17,7 +17,7 @@ import timm
 import torch
 from torch import nn
 
-from geohier.config.schema import ModelConfig
+from geohier.config.model import ModelConfig
 from geohier.errors import ConfigError
 from geohier.models.vit_encoders import PLAIN, TimmViT
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from geohier.config.hierarchy import FPN_LEVELS, HierarchyConfig
-from geohier.config.schema import ModelConfig
+from geohier.config.model import ModelConfig
 from geohier.errors import ConfigError
 from geohier.layers.attention import build_attention
 from geohier.layers.blocks import conv_block

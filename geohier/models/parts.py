@@ -23,7 +23,7 @@ def parts_of(network: nn.Module) -> dict[str, tuple[str, ...]]:
     """Return the names of the submodules of each part of a network that predicts, in their order.
 
     Example:
-        >>> from geohier.config.schema import ModelConfig
+        >>> from geohier.config.model import ModelConfig
         >>> from geohier.models.segmentation import build_segmenter
         >>> network = build_segmenter(ModelConfig(encoder="test_resnet"), bands=3, classes=2)
         >>> list(parts_of(network))

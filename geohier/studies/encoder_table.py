@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 
 import torch
 
-from geohier.config.schema import ModelConfig
+from geohier.config.model import ModelConfig
 from geohier.errors import ConfigError
 from geohier.models.cost import measure_cost
 from geohier.models.encoders import build_encoder, encoder_names

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from geohier.config.hierarchy import FPN_LEVELS
-from geohier.config.schema import ModelConfig
+from geohier.config.model import ModelConfig
 from geohier.geo.levels import PIXELS_PER_OBJECT, LevelLadder
 from geohier.studies.object_sizes import SizeTable
 

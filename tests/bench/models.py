@@ -6,7 +6,7 @@ import torch
 from scenes import BANDS
 from torch import nn
 
-from geohier.config.schema import ModelConfig
+from geohier.config.model import ModelConfig
 from geohier.geo.bands import Band, BandSet
 from geohier.models.card import ClassLabel, ModelCard
 from geohier.models.segmentation import build_segmenter, level_ladder

@@ -3,8 +3,8 @@
 import pytest
 
 from geohier.config.load import leaves
+from geohier.config.model import ModelConfig
 from geohier.config.options import options_of
-from geohier.config.schema import ModelConfig
 from geohier.config.section import Section
 from geohier.config.training import TrainingConfig
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from geohier.config.attention import AttentionConfig
 from geohier.config.hierarchy import HierarchyConfig
-from geohier.config.schema import ModelConfig
+from geohier.config.model import ModelConfig
 from geohier.layers.attention import build_attention
 from geohier.models.hierarchy import HierarchicalSegmenter
 from geohier.models.receptive_field import measure_receptive_field

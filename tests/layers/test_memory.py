@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from geohier.config.memory import MemoryConfig
-from geohier.config.schema import ModelConfig
+from geohier.config.model import ModelConfig
 from geohier.errors import ModelError
 from geohier.layers.memory import (
     CELLS,

@@ -3,7 +3,7 @@
 import pytest
 from torch import Tensor, nn
 
-from geohier.config.schema import ModelConfig
+from geohier.config.model import ModelConfig
 from geohier.models.cost import measure_cost
 from geohier.models.segmentation import Downsampled, build_segmenter
 

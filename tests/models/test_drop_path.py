@@ -2,7 +2,7 @@ import pytest
 import torch
 from timm.layers import DropPath
 
-from geohier.config.schema import ModelConfig
+from geohier.config.model import ModelConfig
 from geohier.errors import ConfigError
 from geohier.models.segmentation import build_segmenter
 

@@ -5,7 +5,7 @@ import segmentation_models_pytorch as smp
 import torch
 from torch import nn
 
-from geohier.config.schema import ModelConfig
+from geohier.config.model import ModelConfig
 from geohier.errors import ConfigError
 from geohier.models import backbone
 from geohier.models.encoders import build_encoder, check_encoder

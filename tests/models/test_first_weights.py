@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from geohier.config.schema import ModelConfig
+from geohier.config.model import ModelConfig
 from geohier.models.first_weights import LATERALS, NOISE_SHAPE, share_variance
 from geohier.models.segmentation import build_segmenter
 

@@ -8,7 +8,7 @@ from scipy.ndimage import binary_erosion
 from scipy.stats import spearmanr
 from torch.nn import functional
 
-from geohier.config.schema import ModelConfig
+from geohier.config.model import ModelConfig
 from geohier.models.hierarchy import HierarchicalSegmenter
 from geohier.models.segmentation import build_segmenter
 

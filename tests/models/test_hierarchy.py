@@ -6,7 +6,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from geohier.config.schema import ModelConfig, TrainConfig
+from geohier.config.model import ModelConfig
+from geohier.config.schema import TrainConfig
 from geohier.errors import ConfigError
 from geohier.models.hierarchy import HierarchicalSegmenter
 from geohier.models.level_features import level_features, measure_levels

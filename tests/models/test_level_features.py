@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from geohier.config.schema import ModelConfig
+from geohier.config.model import ModelConfig
 from geohier.errors import ModelError
 from geohier.models.level_features import LevelFeatures, level_features, measure_levels
 from geohier.models.segmentation import at_image_resolution, build_segmenter, level_ladder

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from geohier.config.fine_tuning import FineTuningConfig
-from geohier.config.schema import ModelConfig
+from geohier.config.model import ModelConfig
 from geohier.errors import ConfigError
 from geohier.models.lora import add_adapters, merge_adapters
 from geohier.models.segmentation import build_segmenter

@@ -2,7 +2,7 @@
 
 import pytest
 
-from geohier.config.schema import ModelConfig
+from geohier.config.model import ModelConfig
 from geohier.models.cost import measure_cost
 from geohier.models.parts import parts_of
 from geohier.models.segmentation import at_image_resolution, build_segmenter

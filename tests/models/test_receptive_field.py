@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from geohier.config.schema import ModelConfig
+from geohier.config.model import ModelConfig
 from geohier.errors import ModelError
 from geohier.models.receptive_field import measure_receptive_field
 from geohier.models.segmentation import build_segmenter

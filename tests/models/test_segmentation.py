@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from geohier.config.schema import ModelConfig
+from geohier.config.model import ModelConfig
 from geohier.errors import ConfigError
 from geohier.models.segmentation import at_image_resolution, build_segmenter, level_ladder
 

@@ -9,7 +9,7 @@ from torch import nn
 from torchvision.models.swin_transformer import PatchMergingV2, SwinTransformer
 from torchvision.models.swin_transformer import SwinTransformerBlockV2 as BlockV2
 
-from geohier.config.schema import ModelConfig
+from geohier.config.model import ModelConfig
 from geohier.errors import ConfigError
 from geohier.geo.bands import Band, BandSet
 from geohier.models.encoders import build_encoder, check_encoder

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from geohier.config.schema import ModelConfig
+from geohier.config.model import ModelConfig
 from geohier.errors import ModelError
 from geohier.geo.bands import Band, BandSet
 from geohier.models.segmentation import at_image_resolution, build_segmenter

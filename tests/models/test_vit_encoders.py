@@ -6,7 +6,7 @@ import pytest
 import timm
 import torch
 
-from geohier.config.schema import ModelConfig
+from geohier.config.model import ModelConfig
 from geohier.errors import ConfigError
 from geohier.models.encoders import build_encoder
 from geohier.models.pyramid_neck import SimplePyramid

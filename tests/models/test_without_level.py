@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from geohier.config.schema import ModelConfig
+from geohier.config.model import ModelConfig
 from geohier.models.segmentation import build_segmenter
 from geohier.models.without_level import look_without, merges_levels
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from geohier.config.schema import ModelConfig
+from geohier.config.model import ModelConfig
 from geohier.data.chips import Chip
 from geohier.data.labels import IGNORE_INDEX
 from geohier.models.hierarchy import HierarchicalSegmenter

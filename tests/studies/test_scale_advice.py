@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from geohier.config.schema import ModelConfig
+from geohier.config.model import ModelConfig
 from geohier.geo.levels import PIXELS_PER_OBJECT
 from geohier.studies.object_sizes import SizeTable
 from geohier.studies.scale_advice import advise

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from geohier.config.schema import ModelConfig
+from geohier.config.model import ModelConfig
 from geohier.models.segmentation import build_segmenter
 from geohier.training.ranks import synchronised
 

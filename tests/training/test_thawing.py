@@ -9,7 +9,7 @@ from roof_scenes import MakeConfig
 from torch import nn
 
 from geohier.config.fine_tuning import FineTuningConfig
-from geohier.config.schema import ModelConfig
+from geohier.config.model import ModelConfig
 from geohier.config.training import TrainingConfig
 from geohier.models.directory import load_model
 from geohier.models.manifest import SUMS
