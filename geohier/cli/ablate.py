@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from geohier.cli.columns import columns
-from geohier.cli.errors import reports_errors, say, say_note
+from geohier.cli.errors import reports_errors, say, say_note, say_scene
 from geohier.cli.usual_options import Resume, TrainingQuiet
 from geohier.errors import FINISHED_WITH_FAILURES
 
@@ -93,7 +93,18 @@ def ablate(
             said = f"failed: {problem}" if found is None else _in_words(found, judge)
             say(f"cell {cells.index(cell) + 1}/{len(cells)}: {cell}: {said}")
 
-    done = run(planned, out, resume=resume, allow_download=allow_download, tell=tell)
+    def tell_scene(name: str) -> None:
+        if not quiet:
+            say_scene(name)
+
+    done = run(
+        planned,
+        out,
+        resume=resume,
+        allow_download=allow_download,
+        tell=tell,
+        on_scene=tell_scene,
+    )
     if as_json:
         typer.echo(json.dumps(to_json(planned, done.rows), allow_nan=False))
     else:

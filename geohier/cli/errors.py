@@ -129,3 +129,9 @@ def say(line: str) -> None:
     """Print a line for people, to stderr, whatever characters it holds."""
     encoding = sys.stderr.encoding or "utf-8"
     print(line.encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr)
+
+
+def say_scene(name: str) -> None:
+    """Tell a person who looks on which scene is next."""
+    if sys.stderr.isatty():
+        say(f"{name} ...")

@@ -1,14 +1,13 @@
 """`geohier evaluate`: scores of predictions, or of a model, on labelled scenes."""
 
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from geohier.cli.errors import reports_errors, say, say_note
+from geohier.cli.errors import reports_errors, say, say_note, say_scene
 from geohier.cli.prediction_flags import ModelFlags, changed, takes_flags
 from geohier.cli.usual_options import AsJson
 from geohier.errors import ConfigError
@@ -188,7 +187,7 @@ def _evaluate_model(
         out=out,
         options=flags.predict_options(),
         pictures=pictures,
-        on_scene=_say_scene,
+        on_scene=say_scene,
     )
 
 
@@ -212,7 +211,7 @@ def _evaluate_files(
         match_labels(predictions, labels, images),
         said.rules(),
         pictures=picture,
-        on_scene=_say_scene,
+        on_scene=say_scene,
     )
 
 
@@ -225,11 +224,6 @@ def _read_ignore(text: str | None) -> tuple[int, ...]:
         return tuple(int(one) for one in text.split(","))
     except ValueError:
         raise ConfigError(f"--ignore {text}: give whole numbers such as 0,255, or none") from None
-
-
-def _say_scene(name: str) -> None:
-    if sys.stderr.isatty():
-        say(f"{name} ...")
 
 
 def _print(result: "Evaluation", *, as_json: bool) -> None:

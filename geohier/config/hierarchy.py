@@ -13,6 +13,7 @@ type Refine = Literal["none", "conv", "residual"]
 type Context = Literal["none", "pooling", "aspp"]
 type Merge = Literal["sum", "concat", "gated"]
 NORM_GROUPS = 32
+"""Groups of a group normalisation: channels are a multiple of it, as smp's pyramid has them too."""
 
 FPN_LEVELS = 4
 """Levels that a plain feature pyramid merges; a hierarchy's finest is the same as its."""

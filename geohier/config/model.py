@@ -78,6 +78,16 @@ class ModelConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _strided_levels_are_extra(self) -> Self:
+        parts = self.hierarchy
+        if parts.extra_levels == "conv" and parts.levels <= FPN_LEVELS:
+            raise ValueError(
+                f"hierarchy.extra_levels is of levels beyond {FPN_LEVELS}, which the encoder has "
+                f"none of, but levels is {parts.levels}: raise it, or leave extra_levels out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _groups_divide_channels(self) -> Self:
         for key in ("pyramid_channels", "segmentation_channels"):
             if self.hierarchy.norm == "group" and getattr(self, key) % NORM_GROUPS:

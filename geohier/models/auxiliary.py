@@ -16,14 +16,12 @@ class Told:
     """What the heads of a config tell; None is what it has no head for.
 
     Args:
-        answer: `(B, K, H, W)` logits of the network itself.
         edges: `(B, 1, H, W)` logits of being on an edge.
         distance: `(B, 1, H, W)` distance from the next other class, as a part of the reach.
         classes: `(B, K, H_l, W_l)` logits for each level, finest first.
         bands: `(B, C, H_l, W_l)` for each level: its band of the image's Laplacian pyramid.
     """
 
-    answer: Tensor
     edges: Tensor | None
     distance: Tensor | None
     classes: list[Tensor] | None
@@ -32,7 +30,6 @@ class Told:
     def of(self, change: Callable[[Tensor], Tensor]) -> "Told":
         """Return the same with every tensor changed."""
         return Told(
-            answer=change(self.answer),
             edges=None if self.edges is None else change(self.edges),
             distance=None if self.distance is None else change(self.distance),
             classes=None if self.classes is None else [change(one) for one in self.classes],
@@ -71,7 +68,6 @@ class AuxiliaryHeads(nn.Module):
 
     def forward(self, look: Look) -> Told:
         return Told(
-            answer=look.logits,
             edges=self._in_pixels(self.edges, look.merged),
             distance=self._in_pixels(self.distance, look.merged),
             classes=_told(self.classes, look.levels),

@@ -13,9 +13,6 @@ from geohier.config.hierarchy import FPN_LEVELS
 from geohier.config.model import ModelConfig
 from geohier.models.encoders import build_encoder
 
-NORM_GROUPS = 32
-"""smp's pyramid merges levels in channels that are a multiple of it."""
-
 PROBE_PX = 64
 """Side of the image with which an encoder's strides are measured."""
 

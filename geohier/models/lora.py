@@ -12,6 +12,9 @@ from geohier.models.stages import ENCODER, encoder_body
 ATTENTION = "attn"
 """What all libraries call the attention of a block."""
 
+POSITIONS = "cpb_mlp"
+"""What Swin v2 learns its attention's position bias by, from two numbers a position."""
+
 
 class LowRank(nn.Module):
     """A matrix plus the product of two narrow ones, of which the second is 0 at first.
@@ -77,8 +80,13 @@ def _attention_layers(body: nn.Module) -> list[nn.Linear]:
     return [
         module
         for name, module in body.named_modules()
-        if isinstance(module, nn.Linear) and ATTENTION in name.split(".")
+        if isinstance(module, nn.Linear) and _attends(name.split("."))
     ]
+
+
+def _attends(path: list[str]) -> bool:
+    """Return whether a module works on what is attended to; Swin v2's positions are not."""
+    return ATTENTION in path and POSITIONS not in path
 
 
 def merge_adapters(network: nn.Module) -> None:

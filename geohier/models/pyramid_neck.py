@@ -93,8 +93,8 @@ class PlainEncoder(nn.Module):
         return [image, half, *self.neck(self.tokens(image))]
 
 
-def attends_globally(network: nn.Module) -> bool:
-    """Return whether each answer of a segmenter depends on the whole image that it is given."""
+def has_plain_transformer(network: nn.Module) -> bool:
+    """Return whether the encoder is a plain transformer: each answer depends on the whole image."""
     return any(isinstance(one, PlainEncoder) for one in network.modules())
 
 

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional
 
-from geohier.config.hierarchy import FPN_LEVELS
+from geohier.config.hierarchy import FPN_LEVELS, NORM_GROUPS
 from geohier.config.model import ModelConfig
 from geohier.errors import ConfigError
 from geohier.geo.levels import LevelLadder
@@ -30,10 +30,10 @@ def build_segmenter(config: ModelConfig, bands: int, classes: int) -> nn.Module:
         ConfigError: the encoder is unknown, or does not give the levels that the decoder merges.
     """
     check_encoder(config.encoder)
-    if config.decoder == "fpn" and config.segmentation_channels % backbone.NORM_GROUPS:
+    if config.decoder == "fpn" and config.segmentation_channels % NORM_GROUPS:
         raise ConfigError(
             f"model.segmentation_channels: {config.segmentation_channels} is no multiple of "
-            f"{backbone.NORM_GROUPS}: give 32, 64, 96, 128, ..."
+            f"{NORM_GROUPS}: give 32, 64, 96, 128, ..."
         )
     try:
         network = _build(config, bands, classes)

@@ -35,6 +35,12 @@ def tell_sensor(
         _fill(asked["gsd_m"], [_middle(config, gsd_m)])
 
 
+def lacks_sensor(network: nn.Module) -> bool:
+    """Return whether an encoder asks for what it was not told yet: it answers nothing so far."""
+    buffers = network.get_submodule("encoder").buffers(recurse=False)
+    return any(bool(one.isnan().any()) for one in buffers)
+
+
 def _fill(buffer: Tensor, values: list[float]) -> None:
     buffer.copy_(torch.tensor(values))
 

@@ -100,7 +100,7 @@ def plan_ablation(
     as_it_is = _load(config, overrides, baseline)
     kept, notes, equal = [baseline], [], set()
     known = {config_hash(as_it_is): baseline}
-    built: dict[str, str] = {}
+    built: set[str] = set()
     _check_network(as_it_is, baseline, built)
     for one in read_variants(axes, grid=grid):
         changed = _load(config, overrides, one)
@@ -189,7 +189,7 @@ def _covers(config: TrainConfig) -> tuple[object, ...]:
     )
 
 
-def _check_network(config: TrainConfig, variant: Variant, built: dict[str, str]) -> None:
+def _check_network(config: TrainConfig, variant: Variant, built: set[str]) -> None:
     """Refuse what cannot be built at once, not when its turn comes."""
     model = config.model.model_dump_json()
     if model in built:
@@ -199,4 +199,4 @@ def _check_network(config: TrainConfig, variant: Variant, built: dict[str, str])
         build_segmenter(config.model, bands, len(config.data.classes))
     except ConfigError as error:
         raise ConfigError(f"{variant.origin}: {error}") from error
-    built[model] = variant.name
+    built.add(model)

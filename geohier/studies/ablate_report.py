@@ -153,7 +153,10 @@ def _levels(found: Sequence[Json]) -> tuple[dict[str, float | None], ...]:
     count = len(found[0]["levels"]) if found else 0
     return tuple(
         {
-            **{name: _mean(one["levels"][at][name] for one in found) for name in LEVEL_FIGURES},
+            **{
+                name: _known_mean([one["levels"][at][name] for one in found])
+                for name in LEVEL_FIGURES
+            },
             "cka_with_next": _known_mean([one["cka"][at][at + 1] for one in found])
             if at + 1 < count
             else None,

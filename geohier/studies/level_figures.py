@@ -115,8 +115,10 @@ class _Tally:
         self.confusion[at] += cells.bincount(minlength=classes**2).view(classes, classes)
         return loss
 
-    def of_level(self, level: int) -> dict[str, float]:
-        chips = max(self.labelled, 1)
+    def of_level(self, level: int) -> dict[str, float | None]:
+        chips = self.labelled
+        if not chips:
+            return dict.fromkeys(("loss_without", "iou_without", "gradient_norm"))
         ious = macro(class_scores(self.confusion.numpy())["iou"])
         return {
             "loss_without": float(self.losses[level + 1] - self.losses[0]) / chips,

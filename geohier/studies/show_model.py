@@ -27,6 +27,7 @@ from geohier.models.segmentation import (
     build_segmenter,
     level_ladder,
 )
+from geohier.models.sensor import lacks_sensor
 
 SHARE = 95
 """Per cent of the gradient that lies within what is called a receptive field."""
@@ -128,6 +129,11 @@ def show_model(
     config = load_config(path, overrides, needs_classes=False)
     known = _data_of(config)
     network = build_segmenter(config.model, known.bands, len(config.data.classes))
+    if fields and lacks_sensor(network):
+        raise ConfigError(
+            f"{path}: {config.model.encoder} sees nothing before training has told it wavelengths "
+            "or the size of a pixel: give the model directory, or leave out --receptive-field"
+        )
     seen = at_image_resolution(network, config.model).eval()
     view = _view(path, seen, config, known, fields=fields)
     return replace(view, objects_m=_objects(config)) if objects else view

@@ -39,37 +39,45 @@ class Auxiliary(nn.Module):
             torch.manual_seed(derived_seed(config.training.seed, FIRST_WEIGHTS, HEADS))
             self.heads = AuxiliaryHeads(network, self.config, bands, len(config.data.classes))
 
-    def terms(self, look: Look, image: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    def terms(self, look: Look, logits: Tensor, image: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Return each term of a batch, as a scalar without its weight.
 
         Args:
-            look: what the hierarchy answers.
+            look: what the hierarchy answers to the chips of this process.
+            logits: its answers to those of all processes.
             image: what it saw; a pixel that is 0 in all bands is invalid.
-            labels: class indexes, IGNORE_INDEX where unlabelled, of the batch of all processes.
+            labels: class indexes of all chips, IGNORE_INDEX where unlabelled.
 
         Shape:
+            - logits: `(B, K, H, W)`
             - image: `(B / W, C, H, W)`
             - labels: `(B, H, W)`
         """
         told, labelled = self.heads(look).of(whole_batch), labels != IGNORE_INDEX
-        image = whole_batch(image)
         known = labels.masked_fill(~labelled, 0), labelled
-        return {name: self._term(name, told, image, *known) for name in self.weights}
+        return {name: self._term(name, told, logits, image, *known) for name in self.weights}
 
     def _term(
-        self, name: str, told: Told, image: Tensor, labels: Tensor, labelled: Tensor
+        self,
+        name: str,
+        told: Told,
+        logits: Tensor,
+        image: Tensor,
+        labels: Tensor,
+        labelled: Tensor,
     ) -> Tensor:
         match name:
             case "edges" if told.edges is not None:
                 return edge_loss(told.edges, labels, labelled, self.config.edges.width_px)
             case "distance" if told.distance is not None:
-                return distance_loss(told.distance, labels, labelled, self.config.distance.reach_px)
+                reach = self.config.distance.reach_px
+                return distance_loss(told.distance, labels, labelled, reach)
             case "levels" if told.classes is not None:
                 return level_loss(told.classes, labels, labelled, self.strides)
             case "consistency" if told.classes is not None:
-                return consistency_loss([told.answer, *told.classes])
+                return consistency_loss([logits, *told.classes])
             case "reconstruction" if told.bands is not None:
-                return self._rebuilt(told.bands, image)
+                return self._rebuilt(told.bands, whole_batch(image))
         raise AssertionError(name)
 
     def _rebuilt(self, bands: Sequence[Tensor], image: Tensor) -> Tensor:
@@ -106,8 +114,8 @@ def pull_apart(
 ) -> None:
     """Give parameters the gradients of several tasks, without what contradicts."""
     rows = [
-        torch.autograd.grad(task, parameters, retain_graph=True, materialize_grads=True)
-        for task in tasks
+        torch.autograd.grad(task, parameters, retain_graph=at < len(tasks), materialize_grads=True)
+        for at, task in enumerate(tasks, start=1)
     ]
     flat = torch.stack([torch.cat([one.flatten() for one in row]) for row in rows])
     merged = without_conflicts(flat, generator)

@@ -9,7 +9,7 @@ from geohier.config.schema import TrainConfig
 from geohier.data.chips import choose_chips
 from geohier.data.prepare import TrainingData
 from geohier.models.card import ClassLabel, ModelCard
-from geohier.models.pyramid_neck import attends_globally
+from geohier.models.pyramid_neck import has_plain_transformer
 from geohier.models.receptive_field import measure_receptive_field
 from geohier.models.segmentation import level_ladder
 from geohier.models.transfer import Transfer
@@ -37,7 +37,7 @@ def describe(
     larger = config.model.downsample
     ladder = level_ladder(network, len(data.bands))
     chips = choose_chips(data, config)
-    sees_all = attends_globally(network)
+    sees_all = has_plain_transformer(network)
     as_trained: dict[str, Any] = {"largest_px": config.chips.size_px} if sees_all else {}
     field = measure_receptive_field(
         network,

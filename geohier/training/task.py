@@ -101,12 +101,15 @@ class SegmentationTask(LearningTask):
         terms = self.loss.terms(logits, labels)
         loss = weigh(terms, self.loss.weights)
         if self.auxiliary is not None:
-            more = self.auxiliary.terms(look, image, labels)
+            more = self.auxiliary.terms(look, logits, image, labels)
             self._tasks = self.auxiliary.tasks(loss, more)
             loss, terms = self.auxiliary.together(loss, more), terms | more
         if self.learn(loss, terms, statistics):
             for memory in self._memories:
                 memory.write(own_labels, summed)
+        else:
+            for memory in self._memories:
+                memory.forget()
 
     def pull(self, loss: Tensor) -> None:
         if self.config.auxiliary.weighing != "pcgrad":
@@ -114,7 +117,8 @@ class SegmentationTask(LearningTask):
             return
         learning = [one for one in self.parameters() if one.requires_grad]
         seed = derived_seed(self.config.training.seed, EPOCHS, self.global_step)
-        pull_apart(self._tasks, learning, torch.Generator().manual_seed(seed))
+        tasks, self._tasks = self._tasks, []  # else their graph outlives the step
+        pull_apart(tasks, learning, torch.Generator().manual_seed(seed))
 
     @property
     def _goes_by_losses(self) -> bool:

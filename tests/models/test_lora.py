@@ -99,6 +99,14 @@ def test_merged_weights_answer_as_adapters_do_and_are_of_a_low_rank_more() -> No
     assert set(changed.values()) == {2}
 
 
+def test_what_swin_learns_positions_by_is_not_adapted() -> None:
+    net = network("swinv2_tiny_window8_256")
+    add_adapters(net, 4, seed=0)
+    adapted = {name.rsplit(".parametrizations", 1)[0] for name, _ in net.named_parameters()}
+    assert any(name.endswith("attn.qkv") for name in adapted)
+    assert not any(name.endswith("cpb_mlp.0") for name in adapted)
+
+
 def test_adapters_are_copied_stored_and_read_exactly() -> None:
     net = network()
     add_adapters(net, 2, seed=0)

@@ -60,7 +60,7 @@ def test_each_term_reaches_the_encoder_and_the_levels_that_it_is_told_by(name: s
     look = network.look(image)
     for level in look.levels:
         level.retain_grad()
-    terms = auxiliary.terms(look, image, labels)
+    terms = auxiliary.terms(look, look.logits, image, labels)
     assert list(terms) == [name]
     terms[name].backward()
     assert any(p.grad is not None and p.grad.any() for p in network.encoder.parameters())
@@ -77,7 +77,7 @@ def test_heads_are_built_for_the_terms_that_there_are() -> None:
 def test_weights_of_terms_are_in_the_sum() -> None:
     network, auxiliary = parts({"edges": 0.25, "levels": 2.0})
     image, labels = batch()
-    terms = auxiliary.terms(network.look(image), image, labels)
+    terms = auxiliary.terms(look := network.look(image), look.logits, image, labels)
     found = auxiliary.together(torch.tensor(1.0), terms)
     torch.testing.assert_close(found, 1 + 0.25 * terms["edges"] + 2 * terms["levels"])
 
@@ -89,7 +89,9 @@ def test_levels_learn_to_rebuild_the_image_better_than_the_mean_does() -> None:
     descent = torch.optim.Adam([one for one in both if one.requires_grad], lr=3e-3)
     for _ in range(60):
         descent.zero_grad()
-        loss = auxiliary.terms(network.look(image), image, labels)["reconstruction"]
+        loss = auxiliary.terms(look := network.look(image), look.logits, image, labels)[
+            "reconstruction"
+        ]
         loss.backward()
         descent.step()
     with torch.no_grad():
@@ -110,6 +112,15 @@ def test_gradients_of_one_task_are_its_own() -> None:
     assert weight.grad.tolist() == [2, 4]
     assert other.grad is not None
     assert float(other.grad) == 0
+
+
+def test_the_last_task_frees_what_was_kept_for_the_others() -> None:
+    weight = torch.nn.Parameter(torch.tensor([1.0, 2.0]))
+    shared = (weight**2).exp()
+    tasks = [shared.sum(), shared.prod()]
+    pull_apart(tasks, [weight], torch.Generator())
+    with pytest.raises(RuntimeError, match="second time"):
+        tasks[-1].backward()
 
 
 def test_without_terms_a_run_is_what_it_was(make_config: MakeConfig, tmp_path: Path) -> None:
