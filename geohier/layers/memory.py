@@ -95,6 +95,10 @@ class LevelMemory(nn.Module):
                 cells = level.permute(0, 2, 3, 1)[chip, row, col]
                 bank.write(cells.float(), group[chip, row, col], total)
 
+    def forget(self) -> None:
+        """Let go of the batch that the network last looked at: nothing will be written of it."""
+        self._seen = []
+
     def _groups(self, labels: Tensor, levels: Sequence[Tensor]) -> list[Tensor]:
         """Return the group `(B, H_l, W_l)` of each cell, -1 of cells that have none."""
         if not self.by_class:
