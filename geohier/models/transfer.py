@@ -26,6 +26,10 @@ NECK = "encoder.neck."
 HEAD = "segmentation_head."
 MEMORY = "memory."
 """What it holds of some classes says nothing of others."""
+
+CLASS_KEYS = "memory.class_keys"
+"""What a memory of classes has and one of motifs has not."""
+
 OUTER = "network."
 """What a network on coarser pixels puts before the names of the one that it wraps."""
 
@@ -184,10 +188,11 @@ def _rest(
 ) -> dict[str, Tensor]:
     """Return what else the source has: decoder, and in the last layer the classes of one name."""
     found = {}
+    remembers = _remembers_alike(own, source, known, classes)
     for name, value in own.items():
         if _is_encoder(name) or name not in source:
             continue
-        if name.startswith(MEMORY) and tuple(known) != tuple(classes):
+        if name.startswith(MEMORY) and not remembers:
             continue
         if name.startswith(HEAD):
             if set(known) & set(classes):
@@ -195,6 +200,18 @@ def _rest(
         elif source[name].shape == value.shape:
             found[name] = source[name]
     return found
+
+
+def _remembers_alike(
+    own: Mapping[str, Tensor],
+    source: Mapping[str, Tensor],
+    known: Sequence[str],
+    classes: Sequence[str],
+) -> bool:
+    """Return whether memories are both of motifs, or both of the same classes in one order."""
+    if CLASS_KEYS in own and CLASS_KEYS in source:
+        return tuple(known) == tuple(classes)
+    return CLASS_KEYS not in own and CLASS_KEYS not in source
 
 
 def _same_classes(

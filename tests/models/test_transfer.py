@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from geohier.config.hierarchy import HierarchyConfig
+from geohier.config.memory import MemoryConfig
 from geohier.config.model import ModelConfig
 from geohier.errors import ModelError
 from geohier.geo.bands import Band, BandSet
@@ -208,6 +210,41 @@ def test_classes_of_one_name_are_kept_and_new_ones_start_anew() -> None:
         torch.testing.assert_close(after[0], before[1])
         torch.testing.assert_close(after[2], before[0])
         torch.testing.assert_close(after[1], fresh[name][1])
+
+
+def remembering(of: str, slots: int, seed: int) -> nn.Module:
+    memory = MemoryConfig.model_validate({"slots": slots, "of": of})
+    return network(
+        encoder="test_resnet",
+        encoder_depth=4,
+        decoder="hierarchy",
+        hierarchy=HierarchyConfig(memory=memory),
+        seed=seed,
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "classes", "taken"),
+    [
+        (("motifs", 8), ("motifs", 8), ("a", "b"), True),
+        (("motifs", 8), ("classes", 4), CLASSES, False),
+        (("classes", 4), ("motifs", 8), CLASSES, False),
+        (("classes", 4), ("classes", 4), CLASSES, True),
+        (("classes", 4), ("classes", 4), ("roof", "ground"), False),
+    ],
+)
+def test_a_memory_is_taken_over_only_as_what_it_is_of(
+    before: tuple[str, int], after: tuple[str, int], classes: tuple[str, ...], taken: bool
+) -> None:
+    """Eight motifs and four prototypes of each of two classes are tensors of the same shapes."""
+    one, other = remembering(*before, seed=1), remembering(*after, seed=2)
+    banks = [name for name in one.state_dict() if name.endswith((".sums", ".mass"))]
+    for name in banks:
+        one.get_buffer(name).fill_(7)
+    read = bands("red", "green", "blue")
+    done = start_from(other, weights(one, known(read), CLASSES), read, classes)
+    assert [bool((other.get_buffer(name) == 7).all()) for name in banks] == [taken] * len(banks)
+    assert ("memory" in done.fresh) is not taken
 
 
 def test_a_head_of_other_classes_is_not_taken_over() -> None:
