@@ -35,7 +35,10 @@ def ablate(
         Path, typer.Option("--out", "-o", help="Folder of the ablation.", show_default=False)
     ],
     seeds: Annotated[
-        int, typer.Option(min=1, help="Trainings of each variant, seeds counted from the config's.")
+        int,
+        typer.Option(
+            min=1, max=99, help="Trainings of each variant, seeds counted from the config's."
+        ),
     ] = 3,
     grid: Annotated[
         bool, typer.Option("--grid", help="Take each value of an axis with each of the others.")

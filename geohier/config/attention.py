@@ -44,9 +44,9 @@ class AttentionConfig(Section):
     cells: OddSide = 3
     """Side of the square of cells of each coarser level that a cell looks at (cross_level,
     hierarchical)."""
-    heads: PositiveInt = 4
+    heads: Annotated[int, Field(ge=1, le=64)] = 4
     """Looks at a time, each with weights of its own (self, cross_level, hierarchical)."""
-    head_channels: PositiveInt = 16
+    head_channels: Annotated[int, Field(ge=1, le=1024)] = 16
     """Channels of each look."""
 
     @model_validator(mode="after")

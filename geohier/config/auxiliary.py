@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
-from pydantic import PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from geohier.config.objectives import Term, or_its_weight
 from geohier.config.section import Section
@@ -14,7 +14,7 @@ type Weighing = Literal["fixed", "uncertainty", "pcgrad"]
 class Edges(Term):
     """Where classes meet."""
 
-    width_px: PositiveInt = 2
+    width_px: Annotated[int, Field(ge=1, le=64)] = 2
     """Distance from a pixel of another class, in the network's pixels, up to which a pixel is on
     an edge."""
 
@@ -22,7 +22,7 @@ class Edges(Term):
 class Distance(Term):
     """How far off the next other class is."""
 
-    reach_px: PositiveInt = 16
+    reach_px: Annotated[int, Field(ge=1, le=1024)] = 16
     """Distance, in the network's pixels, from which on all is equally far."""
 
 

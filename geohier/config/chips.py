@@ -16,7 +16,7 @@ from geohier.config.section import Section, Share
 class ChipsConfig(Section):
     """The samples of a training run: squares cut at random positions."""
 
-    size_px: Annotated[int, Field(ge=32, multiple_of=32)] = 512
+    size_px: Annotated[int, Field(ge=32, le=8192, multiple_of=32)] = 512
     """Side of a chip in the network's pixels (data.gsd_m x model.downsample), a multiple of 32."""
     batch_size: PositiveInt = 8
     """Chips per training step."""

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from geohier.config.attention import ACROSS_ALL, AttentionConfig
 from geohier.config.memory import MemoryConfig
@@ -17,6 +17,8 @@ NORM_GROUPS = 32
 
 FPN_LEVELS = 4
 """Levels that a plain feature pyramid merges; a hierarchy's finest is the same as its."""
+
+type Rate = Annotated[int, Field(ge=1, le=256)]
 
 type Norm = Literal["batch", "layer", "group"]
 
@@ -34,7 +36,7 @@ class HierarchyConfig(Section):
     """What the coarsest level sees of its surroundings before levels are fused. pooling: means of
     the whole tile, in 1, 2, 3 and 6 parts a side, as in UPerNet; aspp: convolutions whose cells lie
     apart by aspp_rates."""
-    aspp_rates: tuple[PositiveInt, ...] = Field(default=(2, 4, 6), min_length=1, max_length=6)
+    aspp_rates: tuple[Rate, ...] = Field(default=(2, 4, 6), min_length=1, max_length=6)
     """Distances of cells, in cells of the coarsest level."""
     fusion: Fusion = "sum"
     """How levels tell each other what they see. sum: each coarser one is added to the next finer

@@ -2,10 +2,12 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 
 from geohier.config.hierarchy import FPN_LEVELS, NORM_GROUPS, HierarchyConfig
 from geohier.config.section import Section, Share
+
+type Channels = Annotated[int, Field(ge=1, le=4096)]
 
 
 class ModelConfig(Section):
@@ -26,9 +28,9 @@ class ModelConfig(Section):
     encoder_depth: Annotated[int, Field(ge=3, le=5)] = 5
     """Halvings of the image in the encoder: the coarsest stride is 2 ** depth pixels. The four
     levels of an fpn have strides of 4 to 32 px at depth 5, 2 to 16 px at depth 4."""
-    pyramid_channels: PositiveInt = 128
+    pyramid_channels: Channels = 128
     """Channels of each pyramid level (fpn, hierarchy)."""
-    segmentation_channels: PositiveInt = 64
+    segmentation_channels: Channels = 64
     """Channels in which the levels are merged (fpn, hierarchy)."""
     dropout: Share = 0.1
     """Share of channels dropped before the last layer while training (fpn, hierarchy)."""

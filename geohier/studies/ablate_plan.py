@@ -10,6 +10,7 @@ from geohier.config.load import config_hash, leaves, load_config
 from geohier.config.schema import TrainConfig
 from geohier.config.search import JUDGING, why_fixed
 from geohier.errors import ConfigError
+from geohier.models.lora import add_adapters
 from geohier.models.segmentation import build_segmenter
 
 type Judge = Literal["choose", "val"]
@@ -116,6 +117,8 @@ def plan_ablation(
         elif same is not one and not one.is_named:
             raise ConfigError(f"{one.origin}: {one} and {same} are the same config: drop one")
         kept.append(one)
+    if len(kept) == 1:
+        raise ConfigError(f"{config}: no variant differs from the config: give others by --axes")
     if as_it_is.training.patience is not None:
         notes.append("training.patience does not count: all cells take the same steps")
     first = as_it_is.training.seed
@@ -191,12 +194,13 @@ def _covers(config: TrainConfig) -> tuple[object, ...]:
 
 def _check_network(config: TrainConfig, variant: Variant, built: set[str]) -> None:
     """Refuse what cannot be built at once, not when its turn comes."""
-    model = config.model.model_dump_json()
+    model = f"{config.model.model_dump_json()} {config.fine_tuning.lora_rank}"
     if model in built:
         return
     bands = len(config.data.bands or ()) or 3
     try:
-        build_segmenter(config.model, bands, len(config.data.classes))
+        network = build_segmenter(config.model, bands, len(config.data.classes))
+        add_adapters(network, config.fine_tuning.lora_rank, seed=0)
     except ConfigError as error:
         raise ConfigError(f"{variant.origin}: {error}") from error
     built.add(model)

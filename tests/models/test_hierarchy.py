@@ -198,6 +198,11 @@ def test_an_encoder_without_a_level_is_refused_with_those_that_it_has() -> None:
     [
         ({"decoder": "fpn", "hierarchy": {"levels": 5}}, "set it to hierarchy"),
         ({"decoder": "hierarchy", "hierarchy": {"levels": 8}}, "less than or equal to 7"),
+        ({"pyramid_channels": 10**9}, "less than or equal to 4096"),
+        (
+            {"decoder": "hierarchy", "hierarchy": {"attention": {"kind": "self", "heads": 10**9}}},
+            "less than or equal to 64",
+        ),
         ({"decoder": "hierarchy", "hierarchy": {"extra_levels": "conv"}}, "beyond 4"),
         ({"decoder": "hierarchy", "hierarchy": {"repeats": 2}}, "set fusion to weighted"),
         ({"decoder": "hierarchy", "hierarchy": {"aspp_rates": [3]}}, "set context to aspp"),

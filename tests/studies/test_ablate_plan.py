@@ -70,6 +70,8 @@ def test_a_named_variant_is_trained_even_if_it_changes_nothing(config: Path) -> 
         ("training.epochs=6", "training.epochs=6 takes 12 steps, but the config 10: scores are"),
         ("chips.batch_size=2", "takes 25 steps, but the config 10"),
         ("training.max_steps=3", "takes 3 steps, but the config 10"),
+        ("fine_tuning.lora_rank=2", "the encoder has no attention to adapt"),
+        ("model.decoder=fpn", "no variant differs from the config: give others by --axes"),
         ("chips.per_epoch=null", "as cover the scenes: state chips.per_epoch"),
         ("augment.gain=0,0.0", "augment.gain=0.0 and augment.gain=0 are the same config: drop one"),
     ],
