@@ -9,6 +9,7 @@ import pytest
 import rasterio
 import torch
 from broken_runs import broken_off
+from lightning.pytorch import Callback, LightningModule, Trainer
 from roof_scenes import MakeConfig
 from torch import Tensor
 
@@ -73,32 +74,40 @@ def test_a_run_that_was_broken_off_goes_on_to_the_same_memory(
     assert (resumed / weights).read_bytes() == (whole / weights).read_bytes()
 
 
-def test_prototypes_of_averaged_weights_are_averages_of_prototypes(
-    make_config: MakeConfig, tmp_path: Path
+def test_averaged_weights_go_with_the_memory_that_was_written_last(
+    make_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Sums and masses are averaged alike: a slot that was given late is no shorter for it."""
-    train(remembering(make_config, ema_decay=0.99), tmp_path / "run", quiet=True)
+    """A slot that faded is empty in what is judged and stored, though others are averaged."""
+    monkeypatch.setattr("geohier.layers.memory_bank.FADED", 0.95)  # some fade at every step
+    config = remembering(make_config, epochs=1, ema_decay=0.99)
+    model = train(config, tmp_path / "run", quiet=True)
     last = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
-    now, mean = (banks(last[key]) for key in ("current_model_state", "state_dict"))
-    for name in now:
-        assert torch.isfinite(mean[name]).all()
-        if name.endswith(".sums"):
-            mass = name.replace(".sums", ".mass")
-            filled = (now[mass] > 0) & (mean[mass] > 0)
-            assert bool(filled.any())
-            lengths = [
-                (of[name] / of[mass][:, None])[filled].norm(dim=1).mean() for of in (now, mean)
-            ]
-            assert float(lengths[1] / lengths[0]) == pytest.approx(1, abs=0.5)
-            assert not torch.equal(now[name], mean[name])
+    now, mean = last["current_model_state"], last["state_dict"]
+    stored = {f"network.{name}": one for name, one in load_model(model).module.state_dict().items()}
+    assert any(bool((one == 0).any() and one.any()) for one in banks(now).values())
+    for name, one in banks(now).items():
+        assert torch.equal(one, mean[name]), name
+        assert torch.equal(one, stored[name]), name
+    for kind in ("running_mean", "project.weight"):
+        averaged = [name for name in now if name.endswith(kind)]
+        assert not any(torch.equal(now[name], mean[name]) for name in averaged)
 
 
-def test_batches_without_a_step_write_nothing(
+class WritesAgain(Callback):
+    """Writes whatever a memory still holds after a batch."""
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
+        for memory in memories(pl_module):
+            memory.write(torch.zeros(4, 64, 64, dtype=torch.int64), total=lambda own: own)
+
+
+def test_batches_without_a_step_write_nothing_and_are_forgotten(
     make_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(SegmentationTask, "learn", lambda *_: False)
     monkeypatch.setattr(SegmentationTask, "on_train_epoch_end", lambda *_: None)
-    train(remembering(make_config, epochs=1), tmp_path / "run", quiet=True)
+    config = remembering(make_config, epochs=1, ema_decay=0)
+    train(config, tmp_path / "run", quiet=True, watchers=[WritesAgain()])
     kept = banks(best_weights(tmp_path / "run" / "checkpoints"))
     assert kept
     assert not any(bool(one.any()) for one in kept.values())
