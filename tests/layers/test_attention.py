@@ -222,6 +222,16 @@ def network(**attention: object) -> HierarchicalSegmenter:
     return built.eval()
 
 
+def used_by(name: str, levels: int) -> set[str]:
+    """Return what an attention says of itself: of the levels that it is on, and reads others from.
+
+    The coarsest level has no coarser one to read from.
+    """
+    within = range(levels - int(str(KINDS[name].get("levels", 0))), levels)
+    across = range(levels - 1 if name in ("cross_level", "hierarchical") else 0)
+    return {f"attention.{at}" for at in within} | {f"cross_level.{at}" for at in across}
+
+
 @every_kind
 def test_in_a_network_it_stands_between_fusion_and_merge(name: str) -> None:
     """Off, the network has the parameters and the answer that it has without."""
@@ -233,7 +243,7 @@ def test_in_a_network_it_stands_between_fusion_and_merge(name: str) -> None:
     assert torch.equal(on(image), off(image))
     awakened(on.decoder.attention)
     assert not torch.equal(on(image), off(image))
-    assert any("level" in key or "attention" in key for key in on.look(image).used)
+    assert set(on.look(image).used) == used_by(name, levels=4)
 
 
 @pytest.mark.parametrize(
