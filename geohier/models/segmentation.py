@@ -115,5 +115,6 @@ def level_ladder(network: nn.Module, bands: int) -> LevelLadder:
 
 
 def _strides(network: nn.Module, bands: int) -> tuple[int, ...]:
-    measured = backbone.level_strides(network, bands)
-    return network.strides if isinstance(network, HierarchicalSegmenter) else measured
+    if isinstance(network, HierarchicalSegmenter):
+        return network.strides
+    return backbone.level_strides(network, bands)

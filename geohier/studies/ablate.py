@@ -7,12 +7,13 @@ from pathlib import Path
 import torch
 
 from geohier.data.catalog import read_catalog
-from geohier.errors import ConfigError, InputError, ModelError, OutputExistsError
+from geohier.errors import ConfigError, InputError, ModelError
 from geohier.raster.lock import OutputLock
 from geohier.studies.ablate_cell import CELLS, Json, check_cell, folder_of, run_cell, state_of
 from geohier.studies.ablate_picture import draw_ablation
 from geohier.studies.ablate_plan import Ablation, Cell
 from geohier.studies.ablate_report import Row, rows_of, write_report
+from geohier.training.run_folder import is_begun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +70,7 @@ def ablate(
         ModelError: no cell came to a score.
         OutputLockedError: another process works in `out`.
     """
-    _check_folder(out, resume=resume)
+    is_begun(out, "ablation", CELLS, resume=resume)
     if ablation.judge == "val":
         _check_val(ablation)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -100,17 +101,6 @@ def ablate(
         return Results(rows=rows, problems=problems)
     finally:
         lock.release()
-
-
-def _check_folder(out: Path, *, resume: bool) -> None:
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return
-    if not resume:
-        raise OutputExistsError(
-            f"{out} holds something already: go on with --resume, or give another --out"
-        )
-    if not (out / CELLS).is_dir():
-        raise OutputExistsError(f"{out} holds no ablation to resume: give another --out")
 
 
 def _check_val(ablation: Ablation) -> None:

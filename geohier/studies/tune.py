@@ -12,7 +12,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from geohier.config.load import config_hash, load_config
 from geohier.config.schema import TrainConfig
 from geohier.config.search import Numbers, Parameter, read_space
-from geohier.errors import ConfigError, ModelError, OutputExistsError
+from geohier.errors import ConfigError, ModelError
 from geohier.models.encoders import check_encoder
 from geohier.raster.durable import writing
 from geohier.raster.lock import OutputLock
@@ -20,7 +20,7 @@ from geohier.studies.tune_record import RECORD, Record, Tried, import_optuna, op
 from geohier.studies.tune_report import best_of, draw_search, write_best, write_table
 from geohier.training.fit import train
 from geohier.training.log import read_rows
-from geohier.training.run_folder import CHECKPOINTS
+from geohier.training.run_folder import CHECKPOINTS, is_begun
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -97,7 +97,7 @@ def tune(
     base = search.load({})
     _check_one_process(base)
     _check_encoders(search)
-    _check_folder(out, resume=resume)
+    is_begun(out, "search", RECORD, resume=resume)
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
     lock = OutputLock(out)
@@ -217,17 +217,6 @@ def _check_one_process(config: TrainConfig) -> None:
             f"training.processes is {config.training.processes}, but a trial is watched while it "
             "trains, which one process alone can be: add --set training.processes=1"
         )
-
-
-def _check_folder(out: Path, *, resume: bool) -> None:
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return
-    if not resume:
-        raise OutputExistsError(
-            f"{out} holds something already: go on with --resume, or give another --out"
-        )
-    if not (out / RECORD).is_file():
-        raise OutputExistsError(f"{out} holds no search to resume: give another --out")
 
 
 def _check_some_scored(tried: Sequence[Tried]) -> None:

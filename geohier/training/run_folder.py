@@ -84,16 +84,32 @@ def check_folder(
         OutputExistsError: something is there that is not to be resumed, or is no run.
         ConfigError: the run that is there has another config.
     """
+    begun = is_begun(out, "training run", RUN, CONFIG, resume=resume)
+    if begun and _read(out)["config_sha256"] != values_hash(decides(config)):
+        raise ConfigError(_why_not(out, config, decides))
+
+
+def is_begun(out: Path, what: str, *marks: str, resume: bool) -> bool:
+    """Return whether there is work in a folder that may be gone on with; without, it is free.
+
+    Args:
+        out: the folder.
+        what: the work, for messages.
+        marks: names in the folder that tell that it is such work.
+        resume: whether to go on with what is there.
+
+    Raises:
+        OutputExistsError: something is there that is not to be resumed, or is no such work.
+    """
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return
+        return False
     if not resume:
         raise OutputExistsError(
             f"{out} holds something already: go on with --resume, or give another --out"
         )
-    if not (out / RUN).is_file() or not (out / CONFIG).is_file():
-        raise OutputExistsError(f"{out} holds no training run to resume: give another --out")
-    if _read(out)["config_sha256"] != values_hash(decides(config)):
-        raise ConfigError(_why_not(out, config, decides))
+    if not all((out / mark).exists() for mark in marks):
+        raise OutputExistsError(f"{out} holds no {what} to resume: give another --out")
+    return True
 
 
 def pinned_weights(out: Path) -> str | None:
