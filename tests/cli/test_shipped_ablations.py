@@ -5,12 +5,19 @@ from pathlib import Path
 import pytest
 from cli.conftest import Run
 
+from geohier.config.ablation import read_variants
+
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 NAMES = sorted(path.stem for path in (CONFIGS / "ablations").glob("*.yaml"))
 
 
 def test_there_are_some() -> None:
     assert {"fusion", "merge", "levels", "attention", "memory", "objectives"} <= {*NAMES}
+
+
+def test_all_of_them_make_one_comparison() -> None:
+    files = [str(CONFIGS / "ablations" / f"{name}.yaml") for name in NAMES]
+    assert len(read_variants(files)) == sum(len(read_variants([file])) for file in files)
 
 
 @pytest.mark.slow
