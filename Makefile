@@ -5,6 +5,8 @@ SHELL := /bin/bash
 .PHONY: help demo test slow lint lock bench wheel clean ready
 
 python := .venv/bin/python
+# Files of tests are shared out to up to four processes, each of which computes on one thread.
+pytest := OMP_NUM_THREADS=1 $(python) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -16,10 +18,10 @@ demo: ready ## map a bundled real scene with a bundled model, score it, draw it
 	.venv/bin/geohier demo
 
 test: ready ## the plain tests: no GPU, no network, a few minutes
-	$(python) -m pytest
+	$(pytest)
 
 slow: ready ## the slow tests
-	$(python) -m pytest -m "slow and not gpu"
+	$(pytest) -m "slow and not gpu"
 
 lint: ready ## style, types and the direction of imports
 	.venv/bin/ruff check .
