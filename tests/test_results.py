@@ -11,6 +11,7 @@ import pytest
 from bench_modules import bench_module
 from PIL import Image
 
+from geohier.config.ablation import read_variants
 from geohier.config.load import load_config
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -22,6 +23,29 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """The renderer."""
     with bench_module("render", monkeypatch) as module:
         yield module
+
+
+FIGURES = {"parameters": 3e6, "flops_per_px": 7500, "seconds_per_step": 0.5, "steps": 9}
+LEVELS = [
+    {"iou_without": iou, "effective_rank": rank, "gradient_norm": norm, "cka_with_next": cka}
+    for iou, rank, norm, cka in ((-0.05, 80.0, 0.002, 0.9), (-0.01, 90.0, 0.005, None))
+]
+ABLATION = {
+    "judge": "choose",
+    "seeds": [0, 1],
+    "variants": [
+        {
+            "variant": "merge=gated",
+            "mean": 0.6,
+            "scores": {"0": 0.5, "1": 0.7},
+            "difference": {"mean": 0.1, "low": -0.1, "high": 0.3},
+            "figures": FIGURES | {"megapixels": 24},
+            "levels": LEVELS,
+            "still_rising": 1,
+        },
+        {"variant": "fusion=none", "mean": None},
+    ],
+}
 
 
 def run(seed: int, right: list[int], **more: object) -> dict[str, object]:
@@ -132,6 +156,36 @@ def test_scores_against_shares_of_labels_are_drawn(
     assert "(images/labels-trees.png)" in (tmp_path / "results.md").read_text()
     with Image.open(tmp_path / "images" / "labels-trees.png") as picture:
         assert len(picture.convert("RGB").getcolors(10**6)) > 8
+
+
+def test_an_ablation_is_told_with_its_ranges_costs_and_levels(
+    bench: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ablations = import_module("ablations")
+    monkeypatch.setattr(ablations, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(bench, "DOCS", tmp_path / "docs")
+    for folder in ("docs/results", "docs/images", "ablate-parts"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "ablate-parts" / "ablation.png").write_bytes(b"a picture")
+    (tmp_path / "ablate-parts" / "ablation.json").write_text(json.dumps(ABLATION))
+
+    ablations.write_summary("parts", tmp_path)
+
+    page = (tmp_path / "docs" / "results.md").read_text()
+    assert "## Ablation: parts" in page
+    assert "`geohier ablate configs/hierarchy.yaml --axes" in page
+    row = "| merge=gated | 0.6000 | 0.5000 to 0.7000 | +0.1000 | -0.1000 to +0.3000 | 3.00 | 7.5 |"
+    assert row in page
+    assert "| merge=gated | -0.050 -0.010 | 80 90 | 2.0 5.0 | 0.90 |" in page
+    assert "Not run: fusion=none." in page
+    assert (tmp_path / "docs" / "images" / "ablation-parts.png").read_bytes() == b"a picture"
+
+
+def test_ablations_are_of_configs_and_axes_that_exist(bench: ModuleType) -> None:
+    for study in import_module("ablations").STUDIES.values():
+        assert (REPOSITORY / "configs" / f"{study.config}.yaml").is_file()
+        files = [str(REPOSITORY / "configs" / "ablations" / f"{one}.yaml") for one in study.axes]
+        assert read_variants(files)
 
 
 def test_what_was_not_measured_is_said_to_be_so(bench: ModuleType, tmp_path: Path) -> None:

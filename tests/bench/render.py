@@ -6,6 +6,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import ablation_table
 import command_line
 import end_to_end
 import gpu
@@ -44,10 +45,10 @@ _NOTHING = ["Not measured."]
 
 INTRODUCTION = """# Results
 
-This page is written by `make bench`, `tests/bench/compare.py` and `tests/bench/probe.py` from the
-files in [results/](results/), which hold every number behind it. Rates are in raster Mpx/s, which
-count each pixel of the map once; redundancy is how many tile pixels the network sees for each of
-them."""
+This page is written by `make bench` and by `compare.py`, `ablations.py` and `probe.py` of
+tests/bench, from the files in [results/](results/), which hold every number behind it. Rates are in
+raster Mpx/s, which count each pixel of the map once; redundancy is how many tile pixels the network
+sees for each of them."""
 
 type Json = Mapping[str, Any]
 
@@ -69,7 +70,7 @@ def page(folder: Path) -> str:
     for name in named:
         one = found.get(name)
         lines += [
-            f"## {TITLES.get(name, f'Scores: {name}')}",
+            f"## {_title(name)}",
             "",
             *(_section(name, one) if one else _NOTHING),
         ]
@@ -77,6 +78,11 @@ def page(folder: Path) -> str:
             lines += ["", f"Machine, here and below: {machine}."]
         lines += [""]
     return "\n".join(lines).replace("\n\n\n", "\n\n").rstrip() + "\n"
+
+
+def _title(name: str) -> str:
+    kind = "" if name.startswith("ablation-") else "Scores: "
+    return TITLES.get(name, f"{kind}{name}".replace("ablation-", "Ablation: "))
 
 
 def _read(folder: Path) -> dict[str, Json]:
@@ -88,6 +94,9 @@ def _read(folder: Path) -> dict[str, Json]:
 
 
 def _section(name: str, one: Json) -> Iterator[str]:
+    if name.startswith("ablation-"):
+        yield from ablation_table.describe(name, one)
+        return
     if name.startswith("probe-"):
         yield from probe_table.describe(one)
         return
