@@ -27,7 +27,7 @@ DATA_ROOT = "${data_root}"
 STAND_INS = {"ground": 0, "object": 1}
 """Classes of a config that names none, where no labels are read."""
 
-_ATOMS = ("data.classes",)
+_ATOMS = ("data.classes", "data.class_tree")
 """Mappings that replace their parent's instead of being laid over it."""
 
 

@@ -114,6 +114,9 @@ class ObjectivesConfig(Section):
     """Lovasz-Softmax: follows the IoU of the classes that a batch holds."""
     boundary: Annotated[Boundary, or_its_weight(Boundary)] = Boundary(weight=0)
     """Boundary loss: wrong pixels count by their distance from the true outline, up to reach_px."""
+    tree: Annotated[Term, or_its_weight(Term)] = Term(weight=0)
+    """Cross-entropy of the groups that the true class is in, the mean over the levels of
+    data.class_tree: what is wrong, but in the right group, counts less."""
 
     @model_validator(mode="after")
     def _something_to_learn(self) -> Self:

@@ -28,6 +28,7 @@ from geohier.config.sources import SplitsConfig, TorchgeoConfig
 from geohier.config.training import TrainingConfig
 from geohier.config.weights import WeightsConfig
 from geohier.geo.bands import NormaliseBy
+from geohier.geo.class_tree import ClassTree
 
 
 class ImageMaskPair(Section):
@@ -107,6 +108,10 @@ class DataConfig(Section):
     ] = Field(min_length=2, max_length=255)
     """Classes in the model's order: {0: ground, 1: building}, or {building: [1, 2]}, or
     {building: {values: [1, 2], color: "#d73027"}}."""
+    class_tree: dict[str, object] | None = None
+    """Groups of classes, in levels: {vegetation: [forest, {crops: [wheat, maize]}], bare: [bare]},
+    where each class stands once. Scores are then given at each level, objectives.tree learns all of
+    them, and `geohier predict --tree-level 1` maps the groups of the first. null: no groups."""
     ignore: int | tuple[int, ...] | None = 255
     """Label value that means unlabelled, or several, [0, 255]; null: every value is a class."""
     bands: Annotated[
@@ -148,6 +153,22 @@ class DataConfig(Section):
         outside = self.labels.outside
         if outside is not None and outside not in names:
             raise ValueError(f"labels.outside {outside} is no class: they are {' '.join(names)}")
+        return self
+
+    @property
+    def tree(self) -> ClassTree | None:
+        """The tree of the classes, if they have one.
+
+        Raises:
+            ConfigError: class_tree is none of these classes.
+        """
+        if self.class_tree is None:
+            return None
+        return ClassTree.of(self.class_tree, [one.name for one in self.classes])
+
+    @model_validator(mode="after")
+    def _tree_is_of_the_classes(self) -> Self:
+        _ = self.tree
         return self
 
     @model_validator(mode="after")
@@ -242,6 +263,15 @@ class TrainConfig(Section):
             raise ValueError(
                 "auxiliary.weighing pcgrad works within one process, but training.processes is "
                 f"{self.training.processes}: set it to 1, or weigh by uncertainty"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _levels_of_classes_have_a_tree(self) -> Self:
+        if "tree" in self.objectives.used and self.data.class_tree is None:
+            raise ValueError(
+                "objectives.tree learns levels of classes, but data.class_tree is null: give the "
+                "groups, or set the weight to 0"
             )
         return self
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from geohier.errors import ConfigError
 from geohier.geo.bands import BandSet, NormaliseBy
+from geohier.geo.class_tree import ClassTree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +25,7 @@ class ModelCard:
     Args:
         bands: bands, in the model's order, with the statistics that normalise them.
         classes: channel `k` of the model and value `k` of a class raster mean `classes[k]`.
+        tree: groups of the classes, if they have any.
         stride: tile offsets and sizes are multiples of it, in pixels.
         strides: stride of each pyramid level, finest first; empty where there is no pyramid.
         gsd_m: smallest and largest ground sample distance of the training images, in metres.
@@ -40,6 +42,7 @@ class ModelCard:
 
     bands: BandSet
     classes: tuple[ClassLabel, ...]
+    tree: ClassTree | None = None
     stride: int = 1
     strides: tuple[int, ...] = ()
     gsd_m: tuple[float, float] | None = None
@@ -57,3 +60,9 @@ class ModelCard:
             raise ConfigError(f"a model needs two classes or more, found {len(self.classes)}")
         if self.stride < 1:
             raise ConfigError(f"a stride must be 1 px or more, found {self.stride}")
+        names = tuple(one.name for one in self.classes)
+        if self.tree is not None and self.tree.classes != names:
+            raise ConfigError(
+                f"the classes are {' '.join(names)}, those of their tree are "
+                f"{' '.join(self.tree.classes)}: they must be the same, in the same order"
+            )

@@ -6,16 +6,20 @@ in fields that start with `geohier:`. Two equal cards give equal items: no clock
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from geohier.errors import GeohierError, ModelError
 from geohier.geo.bands import Band, BandSet, NormaliseBy
+from geohier.geo.class_tree import ClassTree
 from geohier.models.card import ClassLabel, ModelCard
 
 FORMAT = 1
 """Version of the card: raised when an older geohier could no longer read it."""
+
+TREE = "geohier:class_tree"
+"""Field of the groups that each class is in; only there if they have groups."""
 
 EXTENSIONS = [
     "https://stac-extensions.github.io/raster/v2.0.0/schema.json",
@@ -97,9 +101,11 @@ def _check_format(found: object) -> None:
 def _card(found: Mapping[str, Any]) -> ModelCard:
     gsd_m = found["geohier:gsd_m"]
     output = found["mlm:output"][0]
+    classes = tuple(_class(fields) for fields in output["classification:classes"])
     return ModelCard(
         bands=BandSet(tuple(_band(fields) for fields in found["bands"])),
-        classes=tuple(_class(fields) for fields in output["classification:classes"]),
+        classes=classes,
+        tree=_tree(found.get(TREE), classes),
         stride=int(found["geohier:stride"]),
         strides=tuple(int(stride) for stride in found["geohier:strides"]),
         gsd_m=None if gsd_m is None else (float(gsd_m[0]), float(gsd_m[1])),
@@ -112,6 +118,10 @@ def _card(found: Mapping[str, Any]) -> ModelCard:
         scores=dict(found["geohier:scores"]),
         versions={str(name): str(version) for name, version in found["geohier:versions"].items()},
     )
+
+
+def _tree(found: object, classes: Sequence[ClassLabel]) -> ClassTree | None:
+    return None if found is None else ClassTree.from_json(found, [one.name for one in classes])
 
 
 def _normalise(found: object) -> NormaliseBy:
@@ -135,6 +145,7 @@ def _own_fields(card: ModelCard) -> Json:
         "geohier:trained_on": dict(card.trained_on),
         "geohier:scores": dict(card.scores),
         "geohier:versions": dict(card.versions),
+        **({} if card.tree is None else {TREE: card.tree.to_json()}),
     }
 
 

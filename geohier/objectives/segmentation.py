@@ -10,7 +10,9 @@ from torch import Tensor
 
 from geohier.config.objectives import ClassWeights, ObjectivesConfig
 from geohier.data.labels import IGNORE_INDEX
+from geohier.geo.class_tree import ClassTree
 from geohier.objectives.boundary import boundary
+from geohier.objectives.class_tree import tree_loss
 from geohier.objectives.overlap import dice, lovasz, tversky
 from geohier.objectives.pixelwise import chip_losses, cross_entropy, focal
 
@@ -22,6 +24,7 @@ class SegmentationLoss:
         config: which losses, their weights and options.
         classes: names of the classes, in the model's order.
         counts: labelled pixels of each class in the train scenes, for balanced class weights.
+        tree: groups of the classes, for the loss of that name.
 
     Example:
         >>> loss = SegmentationLoss(ObjectivesConfig(tversky=0.5), ["ground", "roof"], [90, 10])
@@ -32,9 +35,14 @@ class SegmentationLoss:
     """
 
     def __init__(
-        self, config: ObjectivesConfig, classes: Sequence[str], counts: Sequence[int]
+        self,
+        config: ObjectivesConfig,
+        classes: Sequence[str],
+        counts: Sequence[int],
+        tree: ClassTree | None = None,
     ) -> None:
         self.config = config
+        self._levels = () if tree is None else tuple(level.group_of for level in tree.levels)
         self.weights = config.used
         self._class_weights = {
             "cross_entropy": class_weights(config.cross_entropy.class_weights, classes, counts),
@@ -71,6 +79,8 @@ class SegmentationLoss:
                 return lovasz(*known)
             case "boundary":
                 return boundary(*known, of.boundary.reach_px)
+            case "tree":
+                return tree_loss(*known, self._levels)
         raise AssertionError(name)
 
     def _weights_for(self, name: str, logits: Tensor) -> Tensor | None:

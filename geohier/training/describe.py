@@ -53,6 +53,7 @@ def describe(
             ClassLabel(name=one.name, color=one.color, label_values=one.values)
             for one in config.data.classes
         ),
+        tree=config.data.tree,
         stride=larger * ladder.coarsest,
         strides=tuple(larger * stride for stride in ladder.strides),
         gsd_m=None if data.gsd_m is None else (data.gsd_m[0] / larger, data.gsd_m[1] / larger),

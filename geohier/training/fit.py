@@ -249,7 +249,7 @@ def loss_of(config: TrainConfig, data: TrainingData) -> SegmentationLoss:
     """Return the losses of a config, with class weights by the labels that are fitted on."""
     names = [one.name for one in config.data.classes]
     counts = data.class_counts if config.objectives.balanced else [1] * len(names)
-    return SegmentationLoss(config.objectives, names, counts)
+    return SegmentationLoss(config.objectives, names, counts, config.data.tree)
 
 
 def best_epoch(out: Path) -> int:

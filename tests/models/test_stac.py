@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from strategies import class_trees
 
 from geohier.errors import ModelError
 from geohier.geo.bands import Band, BandSet, canonical
@@ -58,11 +59,21 @@ cards = st.builds(
 )
 
 
+@st.composite
+def cards_with_tree(draw: st.DrawFn) -> ModelCard:
+    tree = draw(class_trees())
+    return replace(
+        draw(cards),
+        classes=tuple(ClassLabel(name=name, color="#102030") for name in tree.classes),
+        tree=tree,
+    )
+
+
 def as_item(card: ModelCard) -> dict[str, object]:
     return item_of(card, architecture="fpn-resnet18", parameters=7, weights="model.safetensors")
 
 
-@given(cards)
+@given(cards | cards_with_tree())
 def test_a_card_comes_back_exactly_from_its_item(card: ModelCard) -> None:
     text = json.dumps(as_item(card), allow_nan=False)
     assert card_of(json.loads(text)) == card
@@ -144,6 +155,9 @@ def test_the_item_names_no_time_or_place_of_its_making() -> None:
         ("geohier:stride", 0, "stride must be 1"),
         ("geohier:margins_px", {"x": 1}, "makes no sense"),
         ("geohier:trained_on", 3, "makes no sense"),
+        ("geohier:class_tree", {"land": [3], "open water": []}, "3 is no name"),
+        ("geohier:class_tree", {"land": "dry", "open water": []}, "'dry' where groups"),
+        ("geohier:class_tree", {"land": ["dry"]}, "lacks the class open water"),
         ("bands", [], "distinct names"),
         ("mlm:output", [{"classification:classes": []}], "two classes"),
         ("mlm:output", [], "makes no sense"),
