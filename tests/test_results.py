@@ -8,11 +8,17 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import torch
 from bench_modules import bench_module
 from PIL import Image
 
 from geohier.config.ablation import read_variants
+from geohier.config.hierarchy import HierarchyConfig
 from geohier.config.load import load_config
+from geohier.config.model import ModelConfig
+from geohier.data.labels import IGNORE_INDEX
+from geohier.models.encoders import build_encoder
+from geohier.models.hierarchy import HierarchicalSegmenter
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 BENCH = REPOSITORY / "tests" / "bench"
@@ -186,6 +192,28 @@ def test_ablations_are_of_configs_and_axes_that_exist(bench: ModuleType) -> None
         assert (REPOSITORY / "configs" / f"{study.config}.yaml").is_file()
         files = [str(REPOSITORY / "configs" / "ablations" / f"{one}.yaml") for one in study.axes]
         assert read_variants(files)
+
+
+def test_whole_objects_are_told_by_size_with_each_level_left_out(bench: ModuleType) -> None:
+    by_size, mask = import_module("by_size"), torch.zeros(64, 64, dtype=torch.int64)
+    mask[8:16, 8:16], mask[40:, 30:40], mask[30:40, 40:50], mask[29, 44] = 1, 1, 1, IGNORE_INDEX
+    parts = HierarchyConfig(levels=3, merge="gated")
+    config = ModelConfig(decoder="hierarchy", encoder="resnet10t", hierarchy=parts)
+    network = HierarchicalSegmenter(build_encoder(config, 3, 4), config, 2).eval()
+    chip = {"image": torch.rand(3, 64, 64), "mask": mask, "scene": "one"}
+
+    [(pixels, recalls, level)] = by_size.in_chip(network, chip, 1)  # others are cut
+
+    found = network(chip["image"][None])[0].argmax(0) == 1
+    assert pixels == 64
+    assert recalls[0] == pytest.approx(float(found[8:16, 8:16].float().mean()))
+    assert len(recalls) == 1 + 3
+    assert 0 <= level <= 2
+    sizes = by_size.by_bins([(5.0, [0.5, 0.2, 0.4, 0.5], 1.5), (7.0, [0.9, 0.8, 0.8, 0.9], 0.5)])
+    lines = import_module("by_size_table").describe(
+        {"command": "x", "remark": "", "found": {"class": "roof", "sizes": sizes}}
+    )
+    assert "| 4 to 8 | 2 | 0.700 | -0.200 | -0.100 | +0.000 | 1.00 |" in [*lines]
 
 
 def test_what_was_not_measured_is_said_to_be_so(bench: ModuleType, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any
 
 import ablation_table
+import by_size_table
 import command_line
 import end_to_end
 import gpu
@@ -81,8 +82,10 @@ def page(folder: Path) -> str:
 
 
 def _title(name: str) -> str:
-    kind = "" if name.startswith("ablation-") else "Scores: "
-    return TITLES.get(name, f"{kind}{name}".replace("ablation-", "Ablation: "))
+    for kind, heading in (("ablation-", "Ablation"), ("levels-", "Levels and sizes")):
+        if name.startswith(kind):
+            return f"{heading}: {name.removeprefix(kind)}"
+    return TITLES.get(name, f"Scores: {name}")
 
 
 def _read(folder: Path) -> dict[str, Json]:
@@ -96,6 +99,9 @@ def _read(folder: Path) -> dict[str, Json]:
 def _section(name: str, one: Json) -> Iterator[str]:
     if name.startswith("ablation-"):
         yield from ablation_table.describe(name, one)
+        return
+    if name.startswith("levels-"):
+        yield from by_size_table.describe(one)
         return
     if name.startswith("probe-"):
         yield from probe_table.describe(one)
