@@ -16,6 +16,7 @@ from geohier.config.ablation import read_variants
 from geohier.config.hierarchy import HierarchyConfig
 from geohier.config.load import load_config
 from geohier.config.model import ModelConfig
+from geohier.data.catalog import read_catalog
 from geohier.data.labels import IGNORE_INDEX
 from geohier.models.encoders import build_encoder
 from geohier.models.hierarchy import HierarchicalSegmenter
@@ -214,6 +215,39 @@ def test_whole_objects_are_told_by_size_with_each_level_left_out(bench: ModuleTy
         {"command": "x", "remark": "", "found": {"class": "roof", "sizes": sizes}}
     )
     assert "| 4 to 8 | 2 | 0.700 | -0.200 | -0.100 | +0.000 | 1.00 |" in [*lines]
+
+
+def test_each_scene_is_judged_by_networks_that_saw_all_others(
+    bench: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left_out, compare = import_module("left_out"), import_module("compare")
+    folder = tmp_path / "data" / "hot_buildings"
+    for scene in "ab":
+        for kind in ("images", "masks"):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+            (folder / kind / f"{scene}.tif").touch()
+    lines = [f"{scene},train,images/{scene}.tif,masks/{scene}.tif" for scene in "ab"]
+    (folder / "split.csv").write_text("\n".join(["scene,split,image,mask", *lines]))
+    root = f"data_root={tmp_path / 'data'}"
+    found = left_out.cells(left_out.STUDIES["buildings"], [0, 1], tmp_path, root)
+    for (label, scene, seed), cell in found.items():
+        data = load_config(compare.config_path(cell.config), [*cell.overrides, root]).data
+        catalog = read_catalog(data)
+        assert [one.id for one in catalog.val] == [scene]
+        assert scene not in [one.id for one in catalog.train]
+        right = [9, 8] if label == "hierarchy" else [6, 5]
+        one = run(seed, [7]) | {"blocks": {scene: [[[n, 10 - n], [0, 10]] for n in right]}}
+        if seed == 0:  # the other is underway
+            cell.folder.mkdir()
+            cell.scores.write_text(json.dumps(one))
+
+    document = left_out.summarise("buildings", found)
+
+    assert document["seeds"] == [0]
+    page = "\n".join(import_module("left_out_table").describe(document))
+    assert "| a | 0.8696 | 0.6897 |" in page  # 20 / 23 and 20 / 29
+    assert "clear of 0" in page
+    assert "0 of 4 runs" not in page
 
 
 def test_what_was_not_measured_is_said_to_be_so(bench: ModuleType, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import by_size_table
 import command_line
 import end_to_end
 import gpu
+import left_out_table
 import memory
 import pipeline
 import probe_table
@@ -42,14 +43,21 @@ TITLES = {
     "bench-gpu": "On a GPU",
 }
 
+KINDS = {
+    "ablation-": "Ablation",
+    "levels-": "Levels and sizes",
+    "left-out-": "Scenes left out in turn",
+}
+"""Headings of the other results, by how their names start; the rest are scores."""
+
 _NOTHING = ["Not measured."]
 
 INTRODUCTION = """# Results
 
-This page is written by `make bench` and by `compare.py`, `ablations.py` and `probe.py` of
-tests/bench, from the files in [results/](results/), which hold every number behind it. Rates are in
-raster Mpx/s, which count each pixel of the map once; redundancy is how many tile pixels the network
-sees for each of them."""
+This page is written by `make bench` and by `compare.py`, `left_out.py`, `ablations.py`,
+`by_size.py` and `probe.py` of tests/bench, from the files in [results/](results/), which hold every
+number behind it. Rates are in raster Mpx/s, which count each pixel of the map once; redundancy is
+how many tile pixels the network sees for each of them."""
 
 type Json = Mapping[str, Any]
 
@@ -82,7 +90,7 @@ def page(folder: Path) -> str:
 
 
 def _title(name: str) -> str:
-    for kind, heading in (("ablation-", "Ablation"), ("levels-", "Levels and sizes")):
+    for kind, heading in KINDS.items():
         if name.startswith(kind):
             return f"{heading}: {name.removeprefix(kind)}"
     return TITLES.get(name, f"Scores: {name}")
@@ -99,6 +107,9 @@ def _read(folder: Path) -> dict[str, Json]:
 def _section(name: str, one: Json) -> Iterator[str]:
     if name.startswith("ablation-"):
         yield from ablation_table.describe(name, one)
+        return
+    if name.startswith("left-out-"):
+        yield from left_out_table.describe(one)
         return
     if name.startswith("levels-"):
         yield from by_size_table.describe(one)
