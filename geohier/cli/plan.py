@@ -74,7 +74,7 @@ def print_plans(
         from geohier.inference.embed import as_embedder  # brings smp: seconds
 
         predictor = as_embedder(predictor, levels)
-    check_options(options, predictor.card, predictor.features)
+    check_options(options, predictor)
     if out is not None:
         check_targets(work, options)
     plans = [_plan_one(one, predictor, options, out) for one in work]

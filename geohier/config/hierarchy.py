@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from geohier.config.attention import ACROSS_ALL, AttentionConfig
+from geohier.config.latents import LatentsConfig
 from geohier.config.memory import MemoryConfig
 from geohier.config.section import Section
 
@@ -62,6 +63,8 @@ class HierarchyConfig(Section):
     """How cells of the fused levels look at each other, before they are merged."""
     memory: MemoryConfig = MemoryConfig()
     """What cells then read of the ground that the network has learnt from."""
+    latents: LatentsConfig = LatentsConfig()
+    """What is then drawn where an image allows several answers."""
 
     @model_validator(mode="after")
     def _attention_has_its_levels(self) -> "HierarchyConfig":
@@ -70,6 +73,15 @@ class HierarchyConfig(Section):
             raise ValueError(
                 f"attention.levels is {wanted}, but levels is {self.levels}: lower the one or "
                 "raise the other"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _latents_have_their_levels(self) -> "HierarchyConfig":
+        if self.latents.levels > self.levels:
+            raise ValueError(
+                f"latents.levels is {self.latents.levels}, but levels is {self.levels}: lower the "
+                "one or raise the other"
             )
         return self
 

@@ -31,6 +31,8 @@ CHOICES_THAT_DECIDE = (
     "memory_gb",
 )
 """Options of which another value would be another run; tiles, bands and layers stand beside."""
+WHERE_GIVEN = ("sample",)
+"""The same, but runs without them are those that they were before there was such an option."""
 
 
 def fingerprint(job: Job, inputs: Mapping[str, object]) -> dict[str, object]:
@@ -150,6 +152,8 @@ def _bands(job: Job) -> dict[str, object]:
 
 def _deciding(options: PredictOptions) -> dict[str, object]:
     values = {name: getattr(options, name) for name in CHOICES_THAT_DECIDE}
+    given = {name: getattr(options, name) for name in WHERE_GIVEN}
+    values |= {name: value for name, value in given.items() if value is not None}
     return {name: dict(v) if name == "thresholds" else v for name, v in values.items()}
 
 

@@ -25,6 +25,7 @@ from geohier.inference.options import PredictOptions
 from geohier.inference.plan import WorkPlan, plan_work
 from geohier.inference.predictor import Predictor
 from geohier.inference.reduction import Reduction
+from geohier.inference.sampling import sampling
 from geohier.inference.scoring import Scorer
 from geohier.inference.tile_choice import choose_grid
 from geohier.models.card import ModelCard
@@ -82,15 +83,15 @@ class Job:
             )
 
 
-def check_options(
-    options: PredictOptions, card: ModelCard, features: Features | None = None
-) -> None:
+def check_options(options: PredictOptions, predictor: Predictor) -> None:
     """Check what no scene could mend, before any is opened.
 
     Raises:
         ConfigError: an option is wrong, or not for this model.
         ResourceError: the device is not on this machine.
     """
+    card, features = predictor.card, predictor.features
+    sampling(predictor, options)
     choose_device(options.device)
     creation_options(options.creation)
     _reduction(options, card, features)
@@ -113,7 +114,7 @@ def prepare(source: PixelSource, predictor: Predictor, options: PredictOptions) 
         ConfigError: the options do not fit each other or the model.
         InputError: the area of interest cannot be used, or no GeoTIFF can hold the scene's CRS.
     """
-    card = predictor.card
+    card, predictor = predictor.card, sampling(predictor, options)
     check_crs(source.geobox)
     match = match_scene(source, card, options.bands)
     source = match.source

@@ -118,7 +118,7 @@ def predict_all(
     Raises:
         GeohierError: an option that would stop every scene: nothing was done.
     """
-    check_options(options, predictor.card, predictor.features)
+    check_options(options, predictor)
     check_targets(assignments, options)
     return [_predict_one(one, predictor, options, watch) for one in assignments]
 

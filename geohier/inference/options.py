@@ -29,6 +29,7 @@ class PredictOptions:
         device: `auto`, `cuda`, `mps` or `cpu`.
         precision: `auto`, `bf16` or `fp32`.
         symmetric: average over the eight flips and rotations of each tile (`--tta d4`).
+        sample: seed of the map that is drawn by a model with latents; None goes by their means.
         bands: bands of the scene in the order of the card's `bands.inputs`, which are those that
             the model reads and then those that only its formulas name; by name or number from 1.
         valid: a pixel is valid if `all` or `any` of the bands that are read are.
@@ -55,6 +56,7 @@ class PredictOptions:
     device: str = "auto"
     precision: Precision = "auto"
     symmetric: bool = False
+    sample: int | None = None
     bands: tuple[str, ...] | None = None
     valid: ValidRule = "all"
     alpha: AlphaRule = "auto"
@@ -73,9 +75,20 @@ class PredictOptions:
             raise ConfigError(f"memory must be some GiB, found {self.memory_gb:g}")
         if self.bands is not None and not all(self.bands):
             raise ConfigError("a band without a name: give names or numbers, as in 4,3,2")
+        self._check_sample()
         for name, threshold in self.thresholds.items():
             if not 0 <= threshold <= 1:
                 raise ConfigError(f"threshold {name}={threshold:g} is not from 0 to 1")
+
+    def _check_sample(self) -> None:
+        if self.sample is None:
+            return
+        if not 0 <= self.sample <= LARGEST_SEED:
+            raise ConfigError(f"sample {self.sample} is no seed: give one from 0 to {LARGEST_SEED}")
+        if self.symmetric:
+            raise ConfigError(
+                "sample draws one map, and --tta d4 averages eight of them: leave one of them out"
+            )
 
     @property
     def layers(self) -> tuple[str, ...]:

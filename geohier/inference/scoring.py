@@ -1,12 +1,13 @@
 """Run the model over batches of tiles: normalise, score, and fit what the device can hold."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
 
 from geohier.errors import ModelError, ResourceError
+from geohier.geo.tiling import Tile
 from geohier.inference.batching import TileBatch
 from geohier.inference.blending import Scored
 from geohier.inference.features import Features
@@ -21,7 +22,8 @@ class Scorer:
 
     Args:
         model: from `(B, C, H, W)` normalised pixels to `(B, K, H, W)` scores before a softmax, or
-            to features on a coarser grid.
+            to features on a coarser grid. One that says `takes_corners` is also given, as `(B, 2)`,
+            row and column of each tile's first pixel.
         card: bands and classes of the model.
         features: what it gives in place of scores.
         device: where it runs.
@@ -49,6 +51,7 @@ class Scorer:
         self.device = device
         self.precision = precision
         self.symmetric = symmetric
+        self.placed = bool(getattr(model, "takes_corners", False))
         self.gain, self.shift = (t.to(device) for t in normalisation(card))
         self.smallest_batch: int | None = None
         """Batch that memory forced since this was last read, None where none was forced."""
@@ -75,11 +78,12 @@ class Scorer:
 
     def _fitting(self, batch: TileBatch) -> Tensor:
         """Score a batch in pieces that fit: after running out of memory, in halves."""
-        pixels = self.normalised(batch)
+        pixels, corners = self.normalised(batch), corners_of(batch.tiles)
         size = len(batch.tiles)
         while True:
             try:
-                scores = [self.forward(piece) for piece in torch.split(pixels, size)]
+                pieces = zip(torch.split(pixels, size), torch.split(corners, size), strict=True)
+                scores = [self.forward(*piece) for piece in pieces]
                 return torch.cat(scores) if len(scores) > 1 else scores[0]
             except RuntimeError as error:
                 if not _out_of_memory(error):
@@ -94,10 +98,11 @@ class Scorer:
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
 
-    def forward(self, pixels: Tensor) -> Tensor:
+    def forward(self, pixels: Tensor, corners: Tensor | None = None) -> Tensor:
         """Return the scores `(B, K, H, W)` of normalised pixels `(B, C, H, W)`, checked."""
+        places = (corners,) if self.placed else ()
         with self._autocast():
-            scores = self._mean(pixels) if self.symmetric else self.model(pixels)
+            scores = self._mean(pixels) if self.symmetric else self.model(pixels, *places)
         scores = scores.to(torch.float32, memory_format=torch.contiguous_format)
         return self._checked(scores, pixels)
 
@@ -143,6 +148,11 @@ class Scorer:
                 "the model gave scores that are not finite (NaN or infinite): its weights are "
                 "damaged, or bf16 is too coarse for it (--precision fp32)"
             )
+
+
+def corners_of(tiles: Sequence[Tile]) -> Tensor:
+    """Return row and column of the first pixel of each tile, `(B, 2)`."""
+    return torch.tensor([(tile.window.row_off, tile.window.col_off) for tile in tiles])
 
 
 def normalisation(card: ModelCard) -> tuple[Tensor, Tensor]:

@@ -14,6 +14,7 @@ from geohier.layers.blocks import conv_block
 from geohier.layers.context import AtrousPooling, PyramidPooling
 from geohier.layers.fusion import build_fusion
 from geohier.layers.ladder import Ladder
+from geohier.layers.latents import Draw, build_latents, the_mean
 from geohier.layers.memory import build_memory
 from geohier.layers.merge import Read, build_merge, enlarged
 from geohier.layers.used import Used
@@ -131,6 +132,7 @@ class HierarchicalSegmenter(nn.Module):
         self.decoder = FusedPyramid(channels, config)
         widths = [config.pyramid_channels] * parts.levels
         self.memory = build_memory(parts.memory, widths, classes)
+        self.latents = build_latents(parts, config.pyramid_channels)
         self.reads = nn.ModuleList(
             Read(config.pyramid_channels, width, level, parts) for level in range(parts.levels)
         )
@@ -146,28 +148,32 @@ class HierarchicalSegmenter(nn.Module):
         """Strides of the levels, finest first."""
         return self.decoder.ladder.strides
 
-    def forward(self, image: Tensor) -> Tensor:
-        return self.look(image).logits
+    def forward(self, image: Tensor, draw: Draw = the_mean) -> Tensor:
+        return self.look(image, draw=draw).logits
 
     def levels(self, image: Tensor) -> list[Tensor]:
         """Return the levels before they are merged, finest first."""
         return self._pyramid(image)[0]
 
-    def _pyramid(self, image: Tensor) -> tuple[list[Tensor], Used]:
+    def _pyramid(self, image: Tensor, draw: Draw = the_mean) -> tuple[list[Tensor], Used]:
         levels, used = self.decoder(self.encoder(image))
-        if self.memory is None:
-            return levels, used
-        remembered, more = self.memory(levels)
-        return remembered, used | more
+        if self.memory is not None:
+            levels, more = self.memory(levels)
+            used |= more
+        if self.latents is not None:
+            levels, more = self.latents(levels, draw)
+            used |= more
+        return levels, used
 
-    def look(self, image: Tensor, without: int | None = None) -> Look:
+    def look(self, image: Tensor, without: int | None = None, draw: Draw = the_mean) -> Look:
         """Answer, and tell how.
 
         Args:
             image: the image.
             without: a level that brings nothing to the merge.
+            draw: what latents draw where there are some.
         """
-        levels, used = self._pyramid(image)
+        levels, used = self._pyramid(image, draw)
         reads = [read(level) for read, level in zip(self.reads, levels, strict=True)]
         if without is not None:
             reads[without] = torch.zeros_like(reads[without])

@@ -82,7 +82,7 @@ class Downsampled(nn.Module):
         factor: pixels of the image per pixel that the network sees.
 
     Shape:
-        - image: `(B, C, H, W)`, sides divisible by `factor`
+        - image: `(B, C, H, W)`, sides divisible by `factor`; what follows is handed on
         - logits: `(B, K, H, W)`
     """
 
@@ -91,8 +91,8 @@ class Downsampled(nn.Module):
         self.network = network
         self.factor = factor
 
-    def forward(self, image: Tensor) -> Tensor:
-        scores: Tensor = self.network(functional.avg_pool2d(image, self.factor))
+    def forward(self, image: Tensor, *more: object) -> Tensor:
+        scores: Tensor = self.network(functional.avg_pool2d(image, self.factor), *more)
         return functional.interpolate(scores, scale_factor=self.factor, mode="bilinear")
 
 

@@ -30,6 +30,7 @@ from geohier.training.auxiliary import Auxiliary
 from geohier.training.checkpoint import LAST, KeepBestAndLast
 from geohier.training.ema import AveragedWeights
 from geohier.training.hard_chips import RememberHardChips
+from geohier.training.latents import LatentLearning
 from geohier.training.learning import LearningTask
 from geohier.training.loader import batches, plain_worker_errors, shares
 from geohier.training.pace import Pace
@@ -66,7 +67,8 @@ def run_epochs(
     if rank.of > 1 and choose_device().type == "cuda":
         network = synchronised(network)
     network.to(memory_format=torch.channels_last)
-    task = SegmentationTask(network, config, loss, steps, _auxiliary(network, config))
+    beside = _auxiliary(network, config), _latents(network, config)
+    task = SegmentationTask(network, config, loss, steps, *beside)
     means, memory = _averaging(fit, config), _memory(fit, config.training.seed)
     gently = config.fine_tuning
     thawing = [Thaw(network, gently)] if gently.frozen_epochs != 0 else []
@@ -108,6 +110,13 @@ def _auxiliary(network: nn.Module, config: TrainConfig) -> Auxiliary | None:
     if not (isinstance(network, HierarchicalSegmenter) and config.auxiliary.used):
         return None
     return Auxiliary(network, config, network.bands)
+
+
+def _latents(network: nn.Module, config: TrainConfig) -> LatentLearning | None:
+    """Return what draws the latents of a hierarchy by labels."""
+    if not (isinstance(network, HierarchicalSegmenter) and network.latents is not None):
+        return None
+    return LatentLearning(network, config)
 
 
 def _averaging(fit: ChipDataset, config: TrainConfig) -> list[Callback]:

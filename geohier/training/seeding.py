@@ -7,7 +7,7 @@ that is resumed at an epoch draws the same as one that was never broken.
 import numpy as np
 import torch
 
-FIRST_WEIGHTS, EPOCHS, FIELD, TRIALS = range(4)
+FIRST_WEIGHTS, EPOCHS, FIELD, TRIALS, DRAWS = range(5)
 """Streams of a run's seed that do not share a number."""
 
 

@@ -12,10 +12,12 @@ from geohier.data.cutmix import cut_mix
 from geohier.data.labels import IGNORE_INDEX
 from geohier.errors import ModelError
 from geohier.evaluation.segmentation import class_scores, macro
+from geohier.layers.latents import Draw, the_mean
 from geohier.layers.memory import memories
 from geohier.models.hierarchy import HierarchicalSegmenter, Look
 from geohier.objectives.segmentation import SegmentationLoss, losses_of_chips, weigh
 from geohier.training.auxiliary import Auxiliary, pull_apart
+from geohier.training.latents import LatentLearning
 from geohier.training.learning import LearningTask
 from geohier.training.ranks import summed, whole_batch
 from geohier.training.schedule import optimizer, schedule
@@ -34,6 +36,7 @@ class SegmentationTask(LearningTask):
         loss: the losses that are summed.
         steps_per_epoch: batches of an epoch.
         auxiliary: what a hierarchy learns beside the classes.
+        latents: how its latents learn.
 
     Attributes:
         epoch: as of `LearningTask`, with the batches that are `unlabelled`.
@@ -51,11 +54,13 @@ class SegmentationTask(LearningTask):
         loss: SegmentationLoss,
         steps_per_epoch: int,
         auxiliary: Auxiliary | None = None,
+        latents: LatentLearning | None = None,
     ) -> None:
         super().__init__(network, config, steps_per_epoch)
         self.loss = loss
         self._memories = memories(network)
         self.auxiliary = auxiliary
+        self.latents = latents
         self._tasks: list[Tensor] = []
         self.seen = torch.zeros(len(config.data.classes), dtype=torch.int64)
         self.chip_losses = torch.zeros(0)
@@ -65,8 +70,8 @@ class SegmentationTask(LearningTask):
     @property
     def terms(self) -> tuple[str, ...]:
         """Names of the losses that are summed."""
-        more = () if self.auxiliary is None else self.auxiliary.weights
-        return (*self.loss.weights, *more)
+        beside = (one for one in (self.latents, self.auxiliary) if one is not None)
+        return (*self.loss.weights, *(name for one in beside for name in one.weights))
 
     @property
     def counted(self) -> tuple[str, ...]:
@@ -94,12 +99,15 @@ class SegmentationTask(LearningTask):
             return
         self.seen += known
         statistics = self.statistics()
-        look = self._look(image)
+        draws = None if self.latents is None else self.latents.draws(own_labels, self.global_step)
+        look = self._look(image, draws or the_mean)
         logits = whole_batch(look.logits)
         if self._goes_by_losses:
             self.chip_losses = losses_of_chips(logits.detach(), labels).cpu()
         terms = self.loss.terms(logits, labels)
         loss = weigh(terms, self.loss.weights)
+        if self.latents is not None and draws is not None:
+            loss, terms = loss + weigh(draws.terms, self.latents.weights), terms | draws.terms
         if self.auxiliary is not None:
             more = self.auxiliary.terms(look, logits, image, labels)
             self._tasks = self.auxiliary.tasks(loss, more)
@@ -130,10 +138,10 @@ class SegmentationTask(LearningTask):
         chance = self.config.augment.cutmix
         return cut_mix(image, labels, chance) if chance else (image, labels)
 
-    def _look(self, image: Tensor) -> Look:
+    def _look(self, image: Tensor, draw: Draw = the_mean) -> Look:
         laid = image.contiguous(memory_format=torch.channels_last)
         if isinstance(self.network, HierarchicalSegmenter):
-            return self.network.look(laid)
+            return self.network.look(laid, draw=draw)
         return Look(self.network(laid))
 
     def _logits(self, image: Tensor) -> Tensor:
