@@ -12,6 +12,8 @@ from geohier.cli.usual_options import AsJson
 from geohier.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
+    from geohier.geo.class_tree import TreeLevel
+    from geohier.models.card import ModelCard
     from geohier.studies.inspect_model import ModelReport
     from geohier.studies.inspect_scene import FileReport, SceneReport
 
@@ -119,6 +121,9 @@ def _model_lines(path: Path, model: "ModelReport", *, takes: bool) -> Iterator[s
     yield f"{path}: {name}, {len(card.bands)} bands to {len(card.classes)} classes"
     yield f"reads        {', '.join(card.bands.inputs)}"
     yield f"classes      {', '.join(f'{at} {one.name}' for at, one in enumerate(card.classes))}"
+    for number, level in enumerate(card.tree.levels if card.tree else (), start=1):
+        groups = ", ".join(_group(level, at, card) for at in range(len(level.names)))
+        yield f"{f'tree level {number}':<12} {groups}"
     damaged = " ".join(model.damaged)
     yield f"files        {f'damaged: {damaged}' if damaged else 'whole (SHA-256)'}"
     yield f"predict      {'takes it' if takes else 'refuses it'}"
@@ -152,6 +157,12 @@ def _model_lines(path: Path, model: "ModelReport", *, takes: bool) -> Iterator[s
             yield ""
             yield f"{title}:"
             yield from (f"  {name}: {_fact(value)}" for name, value in facts.items())
+
+
+def _group(level: "TreeLevel", at: int, card: "ModelCard") -> str:
+    """Return a group with its classes, or a class that stands for itself."""
+    name, inside = level.names[at], [card.classes[one].name for one in level.members(at)]
+    return f"{at} {name}" if inside == [name] else f"{at} {name} ({', '.join(inside)})"
 
 
 def _level_rows(model: "ModelReport") -> Iterator[tuple[str, ...]]:

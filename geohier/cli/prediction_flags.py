@@ -154,6 +154,14 @@ class SceneFlags:
 class PredictionFlags(ModelFlags, SceneFlags):
     """What a user may say about scenes, the model, and the layers that are written."""
 
+    tree_level: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Map the groups of level N of the classes' tree; 1 is the coarsest.",
+            show_default="the classes",
+        ),
+    ] = None
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Also write the probability of each class.")
     ] = False
@@ -175,6 +183,7 @@ class PredictionFlags(ModelFlags, SceneFlags):
             confidence=self.confidence,
             entropy=self.entropy,
             probabilities=self.probabilities,
+            tree_level=self.tree_level,
             aoi=self.aoi,
         )
 

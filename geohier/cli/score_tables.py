@@ -36,6 +36,11 @@ def score_tables(evaluation: Evaluation) -> Iterator[Table | str]:
         yield _by_scene(evaluation, names)
     if len(names) <= MOST_COLUMNS:
         yield _confusion(evaluation, names)
+    for number, level in enumerate(evaluation.levels, start=1):
+        groups = [str(name) for name in level.scores["class"].values]
+        yield _by_class(
+            level, groups, f"Level {number} of the tree of classes, all scenes together"
+        )
     yield _summary(evaluation)
 
 
@@ -44,11 +49,13 @@ def shown(score: float) -> str:
     return ABSENT if np.isnan(score) else f"{score:.3f}"
 
 
-def _by_class(evaluation: Evaluation, names: list[str]) -> Table:
+def _by_class(
+    evaluation: Evaluation, names: list[str], title: str = "All scenes together"
+) -> Table:
     scores = evaluation.scores
-    table = _table("All scenes together")
-    for title in ("class", "IoU", "95 % range", "F1", "precision", "recall", "labelled px"):
-        table.add_column(title, justify="left" if title == "class" else "right", no_wrap=True)
+    table = _table(title)
+    for head in ("class", "IoU", "95 % range", "F1", "precision", "recall", "labelled px"):
+        table.add_column(head, justify="left" if head == "class" else "right", no_wrap=True)
     each = ("f1", "precision", "recall")
     for at, name in enumerate(names):
         values = [shown(scores[f"pooled_{score}"].values[at]) for score in each]

@@ -86,10 +86,31 @@ class ConfusionMatrix:
     def __add__(self, other: Self) -> Self:
         return type(self)(self.counts + other.counts, self.unpredicted + other.unpredicted)
 
+    def grouped(self, group_of: Sequence[int]) -> Self:
+        """Return the matrix of groups of classes: `group_of[k]` is the group of class `k`."""
+        into = _membership(group_of)
+        return type(self)(grouped_counts(self.counts, group_of), into.T @ self.unpredicted)
+
     @property
     def labelled(self) -> int:
         """Number of labelled pixels, predicted or not."""
         return int(self.counts.sum() + self.unpredicted.sum())
+
+
+def grouped_counts(counts: NDArray[np.int64], group_of: Sequence[int]) -> NDArray[np.int64]:
+    """Return the confusion counts `(..., G, G)` of groups of classes, from counts `(..., K, K)`.
+
+    Example:
+        >>> grouped_counts(np.array([[5, 1, 0], [0, 2, 2], [3, 0, 4]]), [0, 1, 1]).tolist()
+        [[5, 1], [3, 8]]
+    """
+    into = _membership(group_of)
+    return np.asarray(into.T @ counts @ into)
+
+
+def _membership(group_of: Sequence[int]) -> NDArray[np.int64]:
+    """Return which class is in which group, `(K, G)`."""
+    return np.eye(max(group_of) + 1, dtype=np.int64)[list(group_of)]
 
 
 def pool(matrices: Sequence[ConfusionMatrix]) -> ConfusionMatrix:

@@ -13,9 +13,9 @@ import torch
 from geohier.errors import InputError
 from geohier.inference.job import Job
 from geohier.inference.options import PredictOptions
-from geohier.inference.predictor import Predictor
+from geohier.inference.tree_level import mapped_classes
 from geohier.raster.files import full_name, is_remote
-from geohier.raster.layers import LABEL_VALUES_TAG, LEVELS_TAG
+from geohier.raster.layers import CLASS_TREE_TAG, LABEL_VALUES_TAG, LEVELS_TAG
 from geohier.raster.source import PixelSource
 
 HEAD_BYTES = 64 << 10
@@ -31,7 +31,7 @@ CHOICES_THAT_DECIDE = (
     "memory_gb",
 )
 """Options of which another value would be another run; tiles, bands and layers stand beside."""
-WHERE_GIVEN = ("sample",)
+WHERE_GIVEN = ("tree_level", "sample")
 """The same, but runs without them are those that they were before there was such an option."""
 
 
@@ -73,16 +73,20 @@ def content_tags(job: Job) -> dict[str, str]:
         "geohier_options_sha256": _hash(_deciding(job.options)),
         "geohier_tiles": f"size {grid.size}, overlap {grid.overlap}, margin {grid.margin}",
         "geohier_precision": job.plan.precision,
-        **_meaning(job.predictor),
+        **_meaning(job),
     }
 
 
-def _meaning(predictor: Predictor) -> dict[str, str]:
+def _meaning(job: Job) -> dict[str, str]:
     """Return what the numbers of the main layer stand for."""
-    if predictor.features is not None:
-        return {LEVELS_TAG: json.dumps(predictor.features.identity)}
-    values = [list(label.label_values) for label in predictor.card.classes]
-    return {LABEL_VALUES_TAG: json.dumps(values)}
+    card, features, level = job.predictor.card, job.predictor.features, job.options.tree_level
+    if features is not None:
+        return {LEVELS_TAG: json.dumps(features.identity)}
+    values = [list(label.label_values) for label in mapped_classes(card, level)]
+    tags = {LABEL_VALUES_TAG: json.dumps(values)}
+    if card.tree is not None and level is None:
+        tags[CLASS_TREE_TAG] = json.dumps(card.tree.to_json())
+    return tags
 
 
 def inputs_of(source: PixelSource) -> tuple[Path, ...]:

@@ -28,6 +28,7 @@ from geohier.inference.reduction import Reduction
 from geohier.inference.sampling import sampling
 from geohier.inference.scoring import Scorer
 from geohier.inference.tile_choice import choose_grid
+from geohier.inference.tree_level import mapped_classes, tree_level
 from geohier.models.card import ModelCard
 from geohier.raster.aoi import AreaOfInterest, read_area
 from geohier.raster.cog import check_crs, creation_options
@@ -156,25 +157,25 @@ def _layers(
 ) -> tuple[Layer, ...]:
     if features is not None:
         return (features_layer(features.names),)
-    return layers_of(
-        options.layers,
-        [label.name for label in card.classes],
-        [label.color for label in card.classes],
-    )
+    shown = mapped_classes(card, options.tree_level)
+    names, colors = [one.name for one in shown], [one.color for one in shown]
+    return layers_of(options.layers, names, colors)
 
 
 def _reduction(
     options: PredictOptions, card: ModelCard, features: Features | None
 ) -> Reduction | FeatureReduction:
     if features is not None:
-        if options.layers != (LABELS,) or options.thresholds:
+        if options.layers != (LABELS,) or options.thresholds or options.tree_level is not None:
             raise ConfigError(
-                "features have no classes: leave out probabilities, confidence, entropy and "
-                "thresholds"
+                "features have no classes: leave out probabilities, confidence, entropy, "
+                "thresholds and the level of a tree"
             )
         return FeatureReduction(features=features.channels)
+    level = tree_level(card, options.tree_level)
     return Reduction(
-        classes=len(card.classes),
+        classes=len(card.classes if level is None else level.names),
+        group_of=None if level is None else level.group_of,
         layers=options.layers,
         thresholds=options.thresholds_by_index(card),
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from geohier.efficiency.precision import Precision
 from geohier.errors import ConfigError
 from geohier.inference.tile_choice import Blend
+from geohier.inference.tree_level import mapped_classes
 from geohier.models.card import ModelCard
 from geohier.raster.layers import CONTINUOUS, LABELS
 from geohier.raster.source import AlphaRule, ValidRule
@@ -20,6 +21,8 @@ class PredictOptions:
         confidence: also write the probability of the class that won.
         entropy: also write the entropy of the probabilities, divided by ln K.
         probabilities: also write the probability of each class.
+        tree_level: map the groups of this level of the tree of classes, 1 is the coarsest; their
+            probabilities are the sums of those of their classes. None maps the classes.
         thresholds: probability from which a class, by name, is chosen whatever the others say.
         aoi: vector file; pixels outside its polygons are nodata and cost nothing.
         size: side of a tile, in pixels; None lets the model's margin decide.
@@ -47,6 +50,7 @@ class PredictOptions:
     confidence: bool = False
     entropy: bool = False
     probabilities: bool = False
+    tree_level: int | None = None
     thresholds: Mapping[str, float] = field(default_factory=dict)
     aoi: Path | None = None
     size: int | None = None
@@ -96,13 +100,14 @@ class PredictOptions:
         return (LABELS, *(name for name in CONTINUOUS if getattr(self, name)))
 
     def thresholds_by_index(self, card: ModelCard) -> dict[int, float]:
-        """Return the thresholds by the number of their class.
+        """Return the thresholds by the number of their class, or of their group.
 
         Raises:
-            ConfigError: the model has no class of that name.
+            ConfigError: the map has no class of that name.
         """
-        names = [label.name for label in card.classes]
+        names = [label.name for label in mapped_classes(card, self.tree_level)]
         for name in self.thresholds:
             if name not in names:
-                raise ConfigError(f"no class {name!r} in the model, which has {', '.join(names)}")
+                of = "the model" if self.tree_level is None else f"tree level {self.tree_level}"
+                raise ConfigError(f"no class {name!r} in {of}, which has {', '.join(names)}")
         return {names.index(name): value for name, value in self.thresholds.items()}

@@ -45,7 +45,9 @@ class Reduction:
     """Which layers a run writes, and how they follow from blended probabilities.
 
     Args:
-        classes: number of classes, K.
+        classes: number of classes that are written, K.
+        group_of: where groups of the model's classes are written: the group of each class. Their
+            probability is the sum of those of their classes.
         layers: names of the layers, of `labels`, `confidence`, `entropy` and `probabilities`.
         thresholds: a class with a threshold is chosen where its probability reaches it (the most
             probable one, if several do); elsewhere the most probable of the other classes is.
@@ -55,6 +57,7 @@ class Reduction:
     """
 
     classes: int
+    group_of: tuple[int, ...] | None = None
     layers: tuple[str, ...] = (LABELS,)
     thresholds: Mapping[int, float] = field(default_factory=dict)
 
@@ -65,7 +68,7 @@ class Reduction:
     @property
     def needs_probabilities(self) -> bool:
         """Whether scores alone (without a softmax) cannot give the answer."""
-        return self.layers != (LABELS,) or bool(self.thresholds)
+        return self.layers != (LABELS,) or bool(self.thresholds) or self.group_of is not None
 
     def channels(self, layer: str) -> int:
         """Bands of a layer."""
@@ -83,18 +86,27 @@ class Reduction:
         return labels_dtype(self.classes) if layer == LABELS else "uint8"
 
     def blendable(self, scores: Tensor) -> Tensor:
-        """Return probabilities: labels are never blended."""
-        return scores.softmax(0)
+        """Return probabilities, of groups where they are written: labels are never blended."""
+        probabilities = scores.softmax(0)
+        return probabilities if self.group_of is None else self._summed(probabilities)
+
+    def _summed(self, probabilities: Tensor) -> Tensor:
+        """Add up in the order of the classes, so that devices add alike."""
+        assert self.group_of is not None
+        summed = probabilities.new_zeros(self.classes, *probabilities.shape[1:])
+        for at, group in enumerate(self.group_of):
+            summed[group] += probabilities[at]
+        return summed
 
     def of_scores(self, scores: Tensor) -> dict[str, Tensor]:
         """Reduce the scores (logits) of pixels that only one tile decides.
 
         Shape:
-            - scores: `(K, H, W)`
+            - scores: `(K, H, W)`, of the model's classes
             - each layer: `(C, H, W)`
         """
         if self.needs_probabilities:
-            return self.of_blended(scores.softmax(0))
+            return self.of_blended(self.blendable(scores))
         return {LABELS: first_largest(scores).to(self.dtype(LABELS))[None]}
 
     def of_blended(self, probabilities: Tensor) -> dict[str, Tensor]:

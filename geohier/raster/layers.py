@@ -35,6 +35,9 @@ NODATA: Mapping[str, int] = {"uint8": 255, "uint16": 65535}
 LABEL_VALUES_TAG = "geohier_label_values"
 """Tag of a class raster: for each class, the values that stand for it in the training masks."""
 
+CLASS_TREE_TAG = "geohier_class_tree"
+"""Tag of a class raster: for each class, the groups that it is in, if the classes have a tree."""
+
 LEVELS_TAG = "geohier_levels"
 """Tag of a raster of features: number, stride and channels of each level that is in it."""
 

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from geohier.errors import ConfigError, GeohierError, InputError
+from geohier.geo.class_tree import ClassTree
 from geohier.geo.window import Window
 from geohier.models.card import ClassLabel
 from geohier.raster.access import open_dataset, raster_io
 from geohier.raster.files import shown
 from geohier.raster.grid import grid_of
-from geohier.raster.layers import LABEL_VALUES_TAG, labels_layer
+from geohier.raster.layers import CLASS_TREE_TAG, LABEL_VALUES_TAG, labels_layer
 from geohier.raster.vrt import CLASSES_TAG
 from geohier.studies.legend import UNLABELLED
 
@@ -34,6 +35,7 @@ class ClassRaster:
         grid: its place on the ground.
         nodata: value that means "not predicted".
         classes: what the numbers mean; empty where the file does not say.
+        tree: groups of the classes, if the file names some.
     """
 
     dataset: rasterio.DatasetReader
@@ -41,6 +43,7 @@ class ClassRaster:
     grid: GeoBox
     nodata: int
     classes: tuple[ClassLabel, ...]
+    tree: ClassTree | None = None
 
     def read(self, window: Window) -> NDArray[np.int32]:
         """Return the class of each pixel of a window, `UNLABELLED` where there is none."""
@@ -64,12 +67,14 @@ def open_classes(path: Path) -> Iterator[ClassRaster]:
                 f"{shown(path)} has {dataset.count} bands of {dataset.dtypes[0]}: a prediction is "
                 "one band of class numbers (give the labels, not the probabilities)"
             )
+        classes = classes_of(dataset, path)
         yield ClassRaster(
             dataset=dataset,
             path=path,
             grid=grid_of(dataset),
             nodata=UNLABELLED if dataset.nodata is None else int(dataset.nodata),
-            classes=classes_of(dataset, path),
+            classes=classes,
+            tree=tree_of(dataset, path, classes),
         )
 
 
@@ -99,6 +104,25 @@ def classes_of(dataset: rasterio.DatasetReader, path: Path) -> tuple[ClassLabel,
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(f"{shown(path)}: its classes cannot be read: {error}") from error
     return tuple(labels)
+
+
+def tree_of(
+    dataset: rasterio.DatasetReader, path: Path, classes: Sequence[ClassLabel]
+) -> ClassTree | None:
+    """Return the tree of its classes that a raster names in its tags, if it does.
+
+    Raises:
+        InputError: the tag makes no sense.
+    """
+    text = dataset.tags().get(CLASS_TREE_TAG)
+    if text is None:
+        return None
+    try:
+        return ClassTree.from_json(json.loads(text), [one.name for one in classes])
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f"{shown(path)}: the tree of its classes cannot be read: {error}"
+        ) from error
 
 
 def common_classes(
@@ -133,6 +157,28 @@ def common_classes(
             "--classes, such as --classes ground=0,building=1"
         )
     return _merged(path, declared, given)
+
+
+def common_tree(predictions: Iterable[Path], classes: Sequence[str]) -> ClassTree | None:
+    """Return the tree of these classes that predictions name, if they do.
+
+    Raises:
+        ConfigError: predictions name different trees.
+    """
+    found: dict[ClassTree, Path] = {}
+    for path in predictions:
+        try:
+            with open_classes(path) as raster:
+                tree = raster.tree
+        except GeohierError:
+            continue  # it is named among the failures when it is its turn
+        tree = None if tree is None else tree.reordered(classes)
+        if tree is not None:
+            found.setdefault(tree, path)
+    if len(found) > 1:
+        names = " and ".join(shown(path) for path in found.values())
+        raise ConfigError(f"{names} have different trees of classes: score them apart")
+    return next(iter(found), None)
 
 
 def _merged(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from geohier.data.labelled import inside
 from geohier.errors import LabelError
 from geohier.evaluation.bootstrap import BLOCK_PX
-from geohier.evaluation.segmentation import ConfusionMatrix
+from geohier.evaluation.segmentation import ConfusionMatrix, grouped_counts
 from geohier.geo.window import Window
 from geohier.raster.files import shown
 from geohier.studies.class_raster import ClassRaster
@@ -38,6 +38,11 @@ class Comparison:
     matrix: ConfusionMatrix
     blocks: NDArray[np.int64]
     notes: tuple[str, ...] = ()
+
+    def grouped(self, group_of: Sequence[int]) -> "Comparison":
+        """Return how the groups of classes agree: `group_of[k]` is the group of class `k`."""
+        blocks = grouped_counts(self.blocks, group_of)
+        return Comparison(matrix=self.matrix.grouped(group_of), blocks=blocks)
 
 
 def compare(

@@ -19,9 +19,10 @@ from geohier.errors import (
 )
 from geohier.evaluation.bootstrap import Range, bootstrap
 from geohier.evaluation.segmentation import PER_CLASS, class_scores, macro, scores
+from geohier.geo.class_tree import ClassTree, TreeLevel
 from geohier.geo.window import Window
 from geohier.inference.target import check_not_read
-from geohier.studies.class_raster import common_classes, open_classes
+from geohier.studies.class_raster import common_classes, common_tree, open_classes
 from geohier.studies.comparison import Comparison, compare
 from geohier.studies.legend import LabelRules, Legend
 from geohier.studies.picture import draw_result
@@ -57,6 +58,8 @@ class Evaluation:
         scores: over (scene, class), pooled and macro; see `geohier.evaluation.segmentation.scores`.
         iou: range of the pooled IoU of each class over blocks of 512 px, and last of their mean.
         blocks: confusion counts of each scene's blocks, `(N, K, K)`, for paired differences.
+        levels: the same for the groups of each level of a tree of classes, coarsest first; a class
+            taken for another one of its group is right there.
         notes: what a user should know, by scene.
         failures: what went wrong, by scene that could not be scored.
         unread_blocks: blocks of the scenes that could not be read, and so are in no score.
@@ -65,6 +68,7 @@ class Evaluation:
     scores: xr.Dataset
     iou: tuple[Range, ...]
     blocks: Mapping[str, NDArray[np.int64]]
+    levels: tuple["Evaluation", ...] = ()
     notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     failures: Mapping[str, str] = field(default_factory=dict)
     unread_blocks: int = 0
@@ -76,6 +80,14 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """Return everything but the blocks as plain values; what has no score is None."""
+        return {
+            **self._scores_json(),
+            **({"tree_levels": [one._scores_json() for one in self.levels]} if self.levels else {}),
+            "notes": {name: list(notes) for name, notes in self.notes.items() if notes},
+            "failures": dict(self.failures),
+        }
+
+    def _scores_json(self) -> dict[str, Any]:
         names = [str(name) for name in self.scores["class"].values]
         return {
             "classes": names,
@@ -91,8 +103,6 @@ class Evaluation:
                 str(name): _plain_scores(self.scores.sel(scene=name), names)
                 for name in self.scores.scene.values
             },
-            "notes": {name: list(notes) for name, notes in self.notes.items() if notes},
-            "failures": dict(self.failures),
         }
 
 
@@ -100,6 +110,7 @@ def evaluate_rasters(
     pairs: Sequence[Pair],
     rules: LabelRules | None = None,
     *,
+    tree: ClassTree | None = None,
     pictures: Path | None = None,
     on_scene: Callable[[str], None] = lambda name: None,
 ) -> Evaluation:
@@ -109,6 +120,8 @@ def evaluate_rasters(
         pairs: predictions and their labels. One that cannot be scored is recorded, and the others
             go on.
         rules: how the labels are to be understood.
+        tree: groups of the classes, whose scores are given too; those that the predictions name if
+            None.
         pictures: folder for a PNG of each scene.
         on_scene: called with the name of each scene before it is scored.
 
@@ -122,6 +135,8 @@ def evaluate_rasters(
     rules = rules or LabelRules()
     classes = common_classes([pair.prediction for pair in pairs], rules.classes)
     rules = replace(rules, classes=classes)
+    names = [one.name for one in classes]
+    tree = common_tree([pair.prediction for pair in pairs], names) if tree is None else tree
     if pictures is not None:
         read = [(pair.prediction, pair.labels, pair.image) for pair in pairs]
         targets = [_picture_of(pair, pictures) for pair in pairs]
@@ -139,22 +154,28 @@ def evaluate_rasters(
             failed[pair.name] = error
     if not done:
         raise next(iter(failed.values()))
-    names = [one.name for one in classes]
-    summary = summarise(done, names, {name: str(error) for name, error in failed.items()})
+    summary = replace(
+        summarise(done, names),
+        levels=() if tree is None else tuple(_of_level(done, one) for one in tree.levels),
+        failures={name: str(error) for name, error in failed.items()},
+    )
     unread = sum(pair.unread_blocks for pair in pairs if pair.name in done)
     return replace(summary, unread_blocks=unread)
 
 
-def summarise(
-    done: Mapping[str, Comparison], classes: Sequence[str], failures: Mapping[str, str]
-) -> Evaluation:
+def _of_level(done: Mapping[str, Comparison], level: TreeLevel) -> Evaluation:
+    """Turn the comparisons of all scenes into scores of the groups of their classes."""
+    grouped = {name: one.grouped(level.group_of) for name, one in done.items()}
+    return summarise(grouped, level.names)
+
+
+def summarise(done: Mapping[str, Comparison], classes: Sequence[str]) -> Evaluation:
     """Turn the comparisons of all scenes into scores."""
     return Evaluation(
         scores=scores({name: one.matrix for name, one in done.items()}, classes),
         iou=bootstrap(np.concatenate([one.blocks for one in done.values()])),
         blocks={name: one.blocks for name, one in done.items()},
         notes={name: one.notes for name, one in done.items()},
-        failures=failures,
     )
 
 

@@ -11,6 +11,7 @@ from geohier.data import label_rules
 from geohier.data.catalog import LabelledScene, Split, read_catalog
 from geohier.data.scene import open_scene
 from geohier.errors import ConfigError, GeohierError, InputError
+from geohier.geo.class_tree import ClassTree
 from geohier.inference.options import PredictOptions
 from geohier.inference.pipeline import predict_raster
 from geohier.inference.target import check_outside_models
@@ -54,7 +55,8 @@ def evaluate_model(
     with _folder(out) as folder:
         pairs, failed = _predict_all(scenes, loaded, folder, options, on_scene)
         rules = _rules(classes, config.data)
-        done = evaluate_rasters(pairs, rules, pictures=pictures)
+        tree = _tree(loaded.card, config.data)
+        done = evaluate_rasters(pairs, rules, tree=tree, pictures=pictures)
     earlier = {name: str(error) for name, error in failed.items()}
     return replace(done, failures={**earlier, **done.failures})
 
@@ -93,6 +95,13 @@ def _classes(card: ModelCard, data: DataConfig) -> tuple[ClassLabel, ...]:
         ClassLabel(name=one.name, color=one.color, label_values=values[one.name])
         for one in card.classes
     )
+
+
+def _tree(card: ModelCard, data: DataConfig) -> ClassTree | None:
+    """Return the config's tree of the classes, or else the model's."""
+    if data.tree is None:
+        return card.tree
+    return data.tree.reordered([one.name for one in card.classes])
 
 
 @contextmanager

@@ -168,3 +168,65 @@ def test_mistakes_are_named_in_one_line(
     assert (found, out) == (code, "")
     assert message in err
     assert len(err.splitlines()) == 1
+
+
+TREE = {"ground": ["low"], "grass": ["low"], "building": []}
+
+
+@pytest.fixture
+def map_with_a_tree(write_scene: Write) -> Path:
+    names = ("ground", "grass", "building")
+    path = write_scene(np.array([[[0, 0, 1, 2, 255]]], "uint8"), "map.tif", nodata=255)
+    entries = [{"value": value, "name": name} for value, name in enumerate(names)]
+    with rasterio.open(path, "r+") as file:
+        file.update_tags(
+            classification_classes=json.dumps(entries), geohier_class_tree=json.dumps(TREE)
+        )
+    write_scene(np.array([[[1, 0, 2, 2, 1]]], "uint8"), "labels.tif")
+    return path
+
+
+def test_scores_are_given_at_each_level_of_a_tree(map_with_a_tree: Path) -> None:
+    scored = (map_with_a_tree, "--labels", map_with_a_tree.with_name("labels.tif"))
+    found = json.loads(run(*scored, "--json")[1])
+    assert found["pooled"]["confusion"] == [[1, 0, 0], [1, 0, 0], [0, 1, 1]]
+    (level,) = found["tree_levels"]
+    assert level["classes"] == ["low", "building"]
+    assert level["pooled"]["confusion"] == [[2, 0], [1, 1]]
+    assert level["pooled"]["classes"]["low"]["unpredicted"] == 1
+    assert level["scenes"]["map"]["accuracy"] == 0.75
+    code, out, _ = run(*scored)
+    assert code == 0
+    table = out[out.index("Level 1 of the tree of classes") :].splitlines()
+    assert next(line.split()[1] for line in table if line.split()[:1] == ["low"]) == "0.667"
+
+
+def test_maps_of_other_names_have_no_levels(map_with_a_tree: Path) -> None:
+    scored = (map_with_a_tree, "--labels", map_with_a_tree.with_name("labels.tif"), "--json")
+    assert "tree_levels" not in json.loads(run(*scored, "--classes", "a=0,b=1,c=2")[1])
+    swapped = json.loads(run(*scored, "--classes", "building=2,grass=1,ground=0")[1])
+    assert swapped["tree_levels"][0]["pooled"]["confusion"] == [[2, 0], [1, 1]]
+
+
+def test_trees_that_differ_are_not_scored_together(map_with_a_tree: Path) -> None:
+    other = map_with_a_tree.with_name("other.tif")
+    other.write_bytes(map_with_a_tree.read_bytes())
+    with rasterio.open(other, "r+") as file:
+        file.update_tags(geohier_class_tree=json.dumps(TREE | {"grass": [], "building": ["low"]}))
+    labels = map_with_a_tree.parent / "masks"
+    labels.mkdir()
+    for name in ("map", "other"):
+        (labels / f"{name}.tif").write_bytes(other.with_name("labels.tif").read_bytes())
+    code, _, err = run(map_with_a_tree, other, "--labels", labels)
+    assert code == 2
+    assert "have different trees of classes: score them apart" in err
+
+
+@pytest.mark.parametrize("tag", ["{", "3", '{"ground": ["low"]}'])
+def test_a_map_whose_tree_makes_no_sense_is_not_scored(map_with_a_tree: Path, tag: str) -> None:
+    with rasterio.open(map_with_a_tree, "r+") as file:
+        file.update_tags(geohier_class_tree=tag)
+    scored = (map_with_a_tree, "--labels", map_with_a_tree.with_name("labels.tif"), "--json")
+    code, out, err = run(*scored)
+    assert (code, out) == (3, "")
+    assert "map.tif: the tree of its classes cannot be read" in err
