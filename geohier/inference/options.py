@@ -12,6 +12,8 @@ from geohier.models.card import ModelCard
 from geohier.raster.layers import CONTINUOUS, LABELS
 from geohier.raster.source import AlphaRule, ValidRule
 
+LARGEST_SEED = 2**63 - 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictOptions:
