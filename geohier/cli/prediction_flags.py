@@ -104,6 +104,14 @@ class ModelFlags(WorkFlags):
         list[str] | None,
         typer.Option(metavar="CLASS=P", help="Choose CLASS wherever its probability reaches P."),
     ] = None
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            metavar="SEED",
+            help="Draw one of the maps that a model with latents finds possible.",
+            show_default="the means of its latents",
+        ),
+    ] = None
 
     def predict_options(self) -> "PredictOptions":
         """Return how scenes are predicted.
@@ -112,7 +120,7 @@ class ModelFlags(WorkFlags):
             ConfigError: an option is not of the form that it should have.
         """
         thresholds = parse_thresholds(self.threshold)
-        return replace(super().predict_options(), thresholds=thresholds)
+        return replace(super().predict_options(), thresholds=thresholds, sample=self.sample)
 
 
 @dataclass(frozen=True, kw_only=True)
