@@ -27,6 +27,7 @@ from geohier.cli.probe import probe
 from geohier.cli.similar import similar
 from geohier.cli.train import train
 from geohier.cli.tune import tune
+from geohier.cli.vectorize import vectorize
 
 app = typer.Typer(
     name="geohier",
@@ -73,6 +74,7 @@ for command in (
     embed,
     probe,
     similar,
+    vectorize,
     inspect,
     doctor,
 ):

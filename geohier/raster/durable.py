@@ -37,15 +37,16 @@ def writing(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def draft_of(path: Path) -> Iterator[Path]:
+def draft_of(path: Path, *, keep_suffix: bool = False) -> Iterator[Path]:
     """Give a name to write to; what lies there afterwards is safe on the disk and named `path`.
 
-    If anything stops the writing, even an interruption, nothing is left under the name.
+    If anything stops the writing, even an interruption, nothing is left under the name. With
+    `keep_suffix` the name ends as that of `path` does, by which some writers go.
 
     Raises:
         ResourceError: the disk is full, read-only or failing.
     """
-    draft = path.with_name(path.name + DRAFT_SUFFIX)
+    draft = path.with_name(path.name + DRAFT_SUFFIX + (path.suffix if keep_suffix else ""))
     with writing(path):
         try:
             yield draft

@@ -1,0 +1,120 @@
+"""Vector files that are whole or absent, written from a table of features and read back."""
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+
+from geohier.errors import ConfigError, ResourceError
+from geohier.raster.durable import draft_of, writing
+from geohier.raster.files import shown
+
+DRIVERS: Mapping[str, str] = {
+    ".gpkg": "GPKG",
+    ".fgb": "FlatGeobuf",
+    ".geojson": "GeoJSON",
+    ".json": "GeoJSON",
+}
+"""Formats, by the suffix that asks for them."""
+
+NO_DATE = "1970-01-01T00:00:00.000Z"
+"""What a GeoPackage says of when it was written, so that equal features give equal bytes."""
+
+DEGREES = 1e-6
+"""How far corners may lie from where they were, in a GeoJSON: it keeps seven decimals."""
+
+
+def check_named_vector(path: Path) -> None:
+    """Check that a file is called as a format that can be written.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if path.suffix.lower() not in DRIVERS:
+        raise ConfigError(f"{shown(path)}: give a name that ends in {', '.join(DRIVERS)}")
+
+
+def check_placed(path: Path, crs: object) -> None:
+    """Check that features of a CRS may be written to a file: GeoJSON is always in degrees.
+
+    Raises:
+        ConfigError: they may not.
+    """
+    if crs is None and _is_geojson(path):
+        raise ConfigError(
+            f"{shown(path)}: a GeoJSON is in degrees, but the raster has no CRS: write a .gpkg, or "
+            "give the raster a CRS (gdal_edit -a_srs)"
+        )
+
+
+def write_vectors(frame: Any, path: Path) -> None:  # noqa: ANN401 - geopandas is untyped
+    """Write features so that the file is whole or, if it was not there, absent.
+
+    A GeoJSON is in longitude and latitude (RFC 7946), any other file in the features' own CRS. What
+    is on the disk is read back before it gets its name. The layer is called as the file.
+
+    Args:
+        frame: a GeoDataFrame.
+        path: file to write; its suffix says the format.
+
+    Raises:
+        ConfigError: no format has this suffix, or a GeoJSON is asked for without a CRS.
+        ResourceError: the disk is full, read-only or failing.
+    """
+    check_named_vector(path)
+    check_placed(path, frame.crs)
+    laid = frame.to_crs("OGC:CRS84") if _is_geojson(path) else frame
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with draft_of(path, keep_suffix=True) as draft:
+        draft.unlink(missing_ok=True)
+        _write(laid, draft, path)
+        _check(laid, draft, path)
+
+
+def _is_geojson(path: Path) -> bool:
+    return DRIVERS[path.suffix.lower()] == "GeoJSON"
+
+
+def _write(frame: Any, draft: Path, path: Path) -> None:  # noqa: ANN401
+    import pyogrio
+
+    options = {"RFC7946": "YES"} if _is_geojson(path) else {}
+    before = pyogrio.get_gdal_config_option("OGR_CURRENT_DATE")
+    pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": NO_DATE})
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="'crs' was not provided")
+            pyogrio.write_dataframe(
+                frame,
+                draft,
+                driver=DRIVERS[path.suffix.lower()],
+                layer=path.stem,
+                geometry_type="Polygon",
+                **options,
+            )
+    except pyogrio.errors.DataSourceError as error:
+        raise ResourceError(f"{shown(path)} cannot be written: {error}") from error
+    finally:
+        pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": before})
+
+
+def _check(frame: Any, draft: Path, path: Path) -> None:  # noqa: ANN401
+    """Check that a file holds these features: as many, in this CRS, each in its place."""
+    import pyogrio
+
+    found = pyogrio.read_dataframe(draft)
+    same = len(found) == len(frame) and (found.crs == frame.crs or _is_geojson(path))
+    if same and len(frame):
+        near = DEGREES if _is_geojson(path) else 0.0
+        bounds = (np.sort(shapely.bounds(one.geometry), axis=0) for one in (found, frame))
+        first, second = bounds
+        same = bool(np.allclose(first, second, rtol=0, atol=near))
+    if not same:
+        raise ResourceError(
+            f"{shown(path)} does not hold what was written ({len(found)} of {len(frame)} features "
+            "were found): the disk may be failing; choose another folder"
+        )
