@@ -11,6 +11,8 @@ from pydantic import (
     BeforeValidator,
     Field,
     PositiveFloat,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 
@@ -166,10 +168,14 @@ class DataConfig(Section):
             return None
         return ClassTree.of(self.class_tree, [one.name for one in self.classes])
 
-    @model_validator(mode="after")
-    def _tree_is_of_the_classes(self) -> Self:
-        _ = self.tree
-        return self
+    @field_validator("class_tree")
+    @classmethod
+    def _tree_is_of_the_classes(
+        cls, found: dict[str, object] | None, others: ValidationInfo
+    ) -> dict[str, object] | None:
+        if found is not None and "classes" in others.data:
+            ClassTree.of(found, [one.name for one in others.data["classes"]])
+        return found
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
