@@ -44,6 +44,9 @@ FORMS = {
 }
 """What texts of a pattern are."""
 
+OPTION = "--set "
+"""How options that state a key are called among origins."""
+
 UNION_MEMBERS = ("str", "int", "float", "bool", "constrained-int", "constrained-str")
 """What pydantic adds to the place of a finding where a value may be of several types."""
 
@@ -61,9 +64,7 @@ def complaint(error: ValidationError, origins: Mapping[str, str], name: str) -> 
     trail = place(first)
     more = len(findings) - 1
     tail = f" (and {more} more {'mistake' if more == 1 else 'mistakes'})" if more else ""
-    dotted = ".".join(str(part) for part in trail)
-    where = f"{dotted}: " if dotted else ""
-    return f"{_origin(trail, origins, name)}: {where}{_said(first, trail)}{tail}"
+    return f"{_blamed(trail, origins, name)}: {_said(first, trail)}{tail}"
 
 
 def to_mend_first(error: ValidationError) -> ErrorDetails:
@@ -78,6 +79,25 @@ def place(finding: ErrorDetails) -> tuple[int | str, ...]:
         for part in finding["loc"]
         if isinstance(part, int) or not (part in UNION_MEMBERS or "[" in part)
     )
+
+
+def _blamed(trail: tuple[int | str, ...], origins: Mapping[str, str], name: str) -> str:
+    """Return who stated what is wrong, and the key, unless that says it already.
+
+    A rule between keys that a file alone does not break is blamed on the options beside it.
+    """
+    dotted, origin = ".".join(str(part) for part in trail), _origin(trail, origins, name)
+    if origin.startswith(OPTION):
+        stated = origin.removeprefix(OPTION)
+        return origin if f"{stated}.".startswith(f"{dotted}.") else f"{origin}: {dotted}"
+    options = [
+        one
+        for key, one in origins.items()
+        if one.startswith(OPTION) and (not dotted or f"{key}.".startswith(f"{dotted}."))
+    ]
+    whole = ", ".join(dict.fromkeys(options))
+    blamed = f"{origin} with {whole}" if options else origin
+    return f"{blamed}: {dotted}" if dotted else blamed
 
 
 def _origin(trail: tuple[int | str, ...], origins: Mapping[str, str], name: str) -> str:

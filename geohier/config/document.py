@@ -52,6 +52,8 @@ def read_document(path: Path) -> dict[str, object]:
         with path.open("rb") as file:
             raw = file.read(LARGEST_BYTES + 1)
         text = raw.decode("utf-8")
+    except IsADirectoryError as error:
+        raise ConfigError(f"{path}: is a folder: give a YAML file") from error
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

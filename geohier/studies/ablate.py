@@ -33,7 +33,12 @@ type Tell = Callable[[Cell, Json | None, str], None]
 
 
 def states(ablation: Ablation, out: Path) -> dict[Cell, str]:
-    """Return how far each cell is: done, underway or to do."""
+    """Return how far each cell is: done, underway or to do.
+
+    Raises:
+        OutputExistsError: the folder holds something else than an ablation.
+    """
+    is_begun(out, "ablation", CELLS, resume=True)
     return {cell: state_of(folder_of(out, cell), ablation.judge) for cell in ablation.cells}
 
 

@@ -119,6 +119,8 @@ def show_model(
         ModelError: the model directory cannot be used.
         InputError: objects are asked for, but the scenes cannot be used.
     """
+    if path.is_dir() and not is_model(path):
+        raise ConfigError(f"{path} is no model directory: give one, or a YAML config")
     if is_model(path):
         if overrides or objects:
             raise ConfigError(f"{path} is a model: --set and --objects are for configs")

@@ -62,7 +62,8 @@ class EpochLog(Callback):
     def _table(self) -> str:
         text = io.StringIO()
         if self.rows:
-            table = csv.DictWriter(text, self.rows[0], lineterminator="\n")
+            keys = dict.fromkeys(key for row in self.rows for key in row)
+            table = csv.DictWriter(text, keys, lineterminator="\n")
             table.writeheader()
             table.writerows(self.rows)
         return text.getvalue()

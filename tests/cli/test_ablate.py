@@ -179,6 +179,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(short: list[object], r
     Path("compared/notes.txt").write_text("mine")
     assert "holds something already: go on with --resume" in run(*short).err
     assert "holds no ablation to resume" in run(*short, "--resume").err
+    assert "holds no ablation to resume" in run(*short, "--dry-run").err
     Path("compared/notes.txt").unlink()
     assert run(*short).code == 0
     other = run(*short, "--resume", "--set", "augment.gain=0")

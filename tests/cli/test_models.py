@@ -98,7 +98,7 @@ def test_a_config_whose_scenes_are_not_here_is_shown_all_the_same(
         (["show", "CONFIG", "--out", "x.jpg"], 2, "ends in .png"),
         (["show", "CONFIG", "--set", "model.encoder=resnet18x"], 2, "did you mean resnet18"),
         (["show", "CONFIG", "--set", "model.decodr=fpn"], 2, "did you mean decoder?"),
-        (["show", "."], 2, "cannot be read"),
+        (["show", "."], 2, "is no model directory: give one, or a YAML config"),
     ],
 )
 def test_mistakes_end_in_one_line(

@@ -193,8 +193,23 @@ def test_the_blame_goes_to_the_file_or_option_that_said_it(write_config: WriteCo
     with pytest.raises(ConfigError, match="unknown key") as found:
         load_config(child)
     assert str(found.value).startswith(f"{base}: chips.sise")
-    with pytest.raises(ConfigError, match=r"^--set chips: chips: give keys and values"):
+    with pytest.raises(ConfigError, match=r"^--set chips: give keys and values"):
         load_config(child, ["chips=3"])
+
+
+def test_an_option_is_blamed_by_its_key_alone_and_beside_the_file_for_a_rule_between_keys(
+    write_config: WriteConfig,
+) -> None:
+    config = write_config(CLASSES)
+    for options, said in (
+        (["chips.size_px=7"], "--set chips.size_px: give a multiple of 32, found 7"),
+        (["chips={size_px: 7}"], "--set chips: chips.size_px: give a multiple"),
+        (["model.hierarchy.attention.levels=3"], "--set model.hierarchy.attention.levels: levels"),
+        (["auxiliary.edges=1"], f"{config} with --set auxiliary.edges: auxiliary edges is of"),
+    ):
+        with pytest.raises(ConfigError) as found:
+            load_config(config, options)
+        assert str(found.value).startswith(said)
 
 
 def test_a_missing_key_is_named(write_config: WriteConfig) -> None:

@@ -28,6 +28,12 @@ def test_rows_of_epochs_that_will_be_done_again_are_dropped(tmp_path: Path) -> N
         assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2"]
 
 
+def test_a_figure_that_later_epochs_alone_have_is_a_column(tmp_path: Path) -> None:
+    (tmp_path / JSONL).write_text('{"epoch": 1, "loss": 1}\n{"epoch": 2, "thawed": 3}\n')
+    EpochLog(tmp_path, epochs=2)
+    assert (tmp_path / CSV).read_text().splitlines() == ["epoch,loss,thawed", "1,1,", "2,,3"]
+
+
 def test_a_run_without_rows_has_empty_files(tmp_path: Path) -> None:
     assert EpochLog(tmp_path).rows == []
     assert (tmp_path / CSV).read_text() == (tmp_path / JSONL).read_text() == ""
