@@ -1,7 +1,7 @@
 """The whole job with real networks, against the bare network on the same tiles."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import fresh
 from table import table
@@ -12,9 +12,15 @@ if TYPE_CHECKING:
     from geohier.inference.job import Job
 
 type Json = dict[str, Any]
+type Decoder = Literal["fpn", "hierarchy"]
 
 SIDE_PX = 8192
-ENCODERS = ("resnet18", "mobilenetv2_050")
+NETWORKS: tuple[tuple[Decoder, str], ...] = (
+    ("fpn", "resnet18"),
+    ("fpn", "mobilenetv2_050"),
+    ("hierarchy", "resnet18"),
+)
+"""Decoders and encoders; a hierarchy is made of its default parts."""
 TILINGS = {"default": (None, None), "512/64": (512, 64)}
 SAMPLE_TILES = 12
 """Tiles that the bare network sees before, half-way through, and after each run."""
@@ -28,9 +34,16 @@ def measure(*, quick: bool, pixels: int | None = None) -> Json:
         "height": height,
         "width": side,
         "runs": [
-            {"encoder": encoder, "tiling": name}
-            | fresh.call("end_to_end:run", encoder=encoder, tiling=name, height=height, width=side)
-            for encoder in ENCODERS
+            {"decoder": decoder, "encoder": encoder, "tiling": name}
+            | fresh.call(
+                "end_to_end:run",
+                decoder=decoder,
+                encoder=encoder,
+                tiling=name,
+                height=height,
+                width=side,
+            )
+            for decoder, encoder in NETWORKS
             for name in TILINGS
         ],
     }
@@ -40,7 +53,7 @@ def describe(found: Json) -> Iterator[str]:
     """Yield the lines of the results page."""
     first = found["runs"][0]
     yield (
-        f"FPNs with random weights on {found['height']} x {found['width']} px, 4 bands, "
+        f"Pyramids with random weights on {found['height']} x {found['width']} px, 4 bands, "
         f"{first['threads']} threads, {first['precision']} on {first['device']} (as `auto` "
         "chooses). The share is the time that the bare network takes for the same number of "
         "tiles, over the time of the whole job: reading, blending, writing and reading back "
@@ -49,12 +62,12 @@ def describe(found: Json) -> Iterator[str]:
     )
     yield ""
     header = (
-        "encoder, tile/overlap", "raster Mpx/s", "redundancy", "seconds", "bare tiles/s",
+        "network, tile/overlap", "raster Mpx/s", "redundancy", "seconds", "bare tiles/s",
         "tiles/s", "share",
     )  # fmt: skip
     rows = [
         (
-            f"{one['encoder']}, {one['tiling']} ({one['size']}/{one['overlap']})",
+            f"{_name(one)}, {one['tiling']} ({one['size']}/{one['overlap']})",
             f"{found['height'] * found['width'] / one['seconds'] / 1e6:.2f}",
             f"{one['redundancy']:.2f}",
             f"{one['seconds']:.1f}",
@@ -67,7 +80,12 @@ def describe(found: Json) -> Iterator[str]:
     yield from table(header, rows)
 
 
-def run(encoder: str, tiling: str, height: int, width: int) -> Json:
+def _name(one: Json) -> str:
+    decoder = one.get("decoder", "fpn")
+    return str(one["encoder"] if decoder == "fpn" else f"{decoder} of {one['encoder']}")
+
+
+def run(decoder: Decoder, encoder: str, tiling: str, height: int, width: int) -> Json:
     """Time the job and the bare network in turn; runs in a process of its own."""
     import tempfile
     import time
@@ -84,7 +102,7 @@ def run(encoder: str, tiling: str, height: int, width: int) -> Json:
     from geohier.inference.predictor import as_predictor
 
     size, overlap = TILINGS[tiling]
-    network, card = fpn(encoder)
+    network, card = fpn(encoder, decoder=decoder)
     options = PredictOptions(size=size, overlap=overlap)
     with tempfile.TemporaryDirectory() as folder, open_scene(scene(height, width)) as source:
         start = time.perf_counter()

@@ -1,6 +1,7 @@
 """Models that are measured with: a stub that costs next to nothing, and real networks."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 import torch
 from scenes import BANDS
@@ -21,10 +22,13 @@ def stub(classes: int = 5) -> tuple[nn.Module, ModelCard]:
     return nn.Conv2d(len(BANDS), classes, 1), _card(classes)
 
 
-def fpn(encoder: str, classes: int = 5) -> tuple[nn.Module, ModelCard]:
-    """Return an FPN with random weights, laid out as a loaded one is, and its card."""
+def fpn(
+    encoder: str, classes: int = 5, *, decoder: Literal["fpn", "hierarchy"] = "fpn"
+) -> tuple[nn.Module, ModelCard]:
+    """Return a pyramid with random weights, laid out as a loaded one is, and its card."""
     torch.manual_seed(0)
-    network = build_segmenter(ModelConfig(encoder=encoder), len(BANDS), classes).eval()
+    config = ModelConfig(encoder=encoder, decoder=decoder)
+    network = build_segmenter(config, len(BANDS), classes).eval()
     stride = level_ladder(network, len(BANDS)).coarsest
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network, _card(classes, stride, TYPICAL_MARGINS_PX)
