@@ -14,6 +14,7 @@ from geohier.errors import ConfigError, ModelError
 if TYPE_CHECKING:
     from geohier.geo.class_tree import TreeLevel
     from geohier.models.card import ModelCard
+    from geohier.raster.source import SourceBand
     from geohier.studies.inspect_model import ModelReport
     from geohier.studies.inspect_scene import FileReport, SceneReport
 
@@ -111,8 +112,13 @@ def _band_rows(scene: "SceneReport") -> Iterator[tuple[str, ...]]:
             "?" if band.valid_share is None else f"{band.valid_share:.1%}",
             *(f"{value:.5g}" for value in band.percentiles or ()),
             *(("-", "-", "-") if band.percentiles is None else ()),
-            "tagged alpha" if declared.tagged_alpha else "",
+            _remark(declared),
         )
+
+
+def _remark(band: "SourceBand") -> str:
+    taken = "" if band.taken is None else f"{band.taken} "
+    return f"{taken}{'tagged alpha' if band.tagged_alpha else ''}".strip()
 
 
 def _model_lines(path: Path, model: "ModelReport", *, takes: bool) -> Iterator[str]:
@@ -120,6 +126,8 @@ def _model_lines(path: Path, model: "ModelReport", *, takes: bool) -> Iterator[s
     name = model.item.get("id", "model")
     yield f"{path}: {name}, {len(card.bands)} bands to {len(card.classes)} classes"
     yield f"reads        {', '.join(card.bands.inputs)}"
+    if card.dates is not None:
+        yield f"             of a stack of dates (trained on {card.dates} at most)"
     yield f"classes      {', '.join(f'{at} {one.name}' for at, one in enumerate(card.classes))}"
     for number, level in enumerate(card.tree.levels if card.tree else (), start=1):
         groups = ", ".join(_group(level, at, card) for at in range(len(level.names)))

@@ -8,6 +8,7 @@ from geohier.config.attention import ACROSS_ALL, AttentionConfig
 from geohier.config.latents import LatentsConfig
 from geohier.config.memory import MemoryConfig
 from geohier.config.section import Section
+from geohier.config.time import TimeConfig
 
 type Fusion = Literal["none", "sum", "concat", "weighted", "pan"]
 type Refine = Literal["none", "conv", "residual"]
@@ -59,6 +60,8 @@ class HierarchyConfig(Section):
     align_corners: bool = False
     """Whether maps are enlarged corner on corner, as smp does it: where a pixel of the tile looks
     then depends on the size of the tile."""
+    time: TimeConfig = TimeConfig()
+    """How the levels of several dates become one."""
     attention: AttentionConfig = AttentionConfig()
     """How cells of the fused levels look at each other, before they are merged."""
     memory: MemoryConfig = MemoryConfig()

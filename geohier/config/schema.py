@@ -26,7 +26,7 @@ from geohier.config.model import ModelConfig
 from geohier.config.objectives import ObjectivesConfig
 from geohier.config.pretraining import PretrainingConfig
 from geohier.config.section import Section
-from geohier.config.sources import SplitsConfig, TorchgeoConfig
+from geohier.config.sources import DatesConfig, SplitsConfig, TorchgeoConfig
 from geohier.config.training import TrainingConfig
 from geohier.config.weights import WeightsConfig
 from geohier.geo.bands import NormaliseBy
@@ -99,6 +99,10 @@ class DataConfig(Section):
     """Columns of split.csv or of the catalogue, assets of STAC items, or keys of a torchgeo data
     set whose rasters together are a scene, such as [image, s1, dem]; the first gives the grid, to
     which the others are brought."""
+    dates: DatesConfig | None = None
+    """Columns of split.csv, or of another table, {place: location, date: year}, by which the rows
+    of a place are a stack of dates for model.hierarchy.time: a labelled row with all earlier ones,
+    of whatever split. null: each row is a scene; scene files may hold dates all the same."""
     labels: LabelsConfig = LabelsConfig()
     """How the labels are to be understood."""
     exclude: tuple[str, ...] = ()
@@ -185,6 +189,16 @@ class DataConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _dates_are_of_tables(self) -> Self:
+        for name in ("train", "torchgeo"):
+            if self.dates is not None and getattr(self, name):
+                raise ValueError(
+                    f"dates are columns of a table, but {name} says which scenes there are: give "
+                    "scene files with dates there, or a table in catalog"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _val_needs_train(self) -> Self:
         if self.val and not self.train:
             raise ValueError("val lists scenes but train lists none: list both, or neither")
@@ -217,6 +231,11 @@ class TrainConfig(Section):
     """What the levels of decoder hierarchy learn beside the classes, written as objectives are."""
     training: TrainingConfig = TrainingConfig()
     """How the network is fitted."""
+
+    @property
+    def reads_dates(self) -> bool:
+        """Whether the network reads a stack of dates."""
+        return self.model.hierarchy.time.kind != "none"
 
     @model_validator(mode="after")
     def _curriculum_has_a_choice(self) -> Self:
@@ -278,6 +297,26 @@ class TrainConfig(Section):
             raise ValueError(
                 "objectives.tree learns levels of classes, but data.class_tree is null: give the "
                 "groups, or set the weight to 0"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _dates_have_their_part(self) -> Self:
+        kind = self.model.hierarchy.time.kind
+        if self.data.dates is not None and kind == "none":
+            raise ValueError(
+                "data.dates makes stacks of dates, but model.hierarchy.time.kind is none: set it "
+                "to ltae or convlstm (decoder hierarchy), or leave data.dates out"
+            )
+        if kind != "none" and self.augment.cutmix:
+            raise ValueError(
+                "augment.cutmix mixes chips, which a network that reads dates cannot tell apart: "
+                "set it to 0"
+            )
+        if kind != "none" and "reconstruction" in self.auxiliary.used:
+            raise ValueError(
+                "auxiliary.reconstruction rebuilds one image, but model.hierarchy.time reads "
+                "several: leave one of them out"
             )
         return self
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from geohier.config.section import Section
 
@@ -49,3 +49,16 @@ class TorchgeoConfig(TorchgeoSource):
     each image takes the label raster that lies over it."""
     val: tuple[str, ...] = ()
     """Names of the scenes that judge, with * and ?, for data sets without splits of their own."""
+
+
+class DatesConfig(Section):
+    """Which rows of a table are images of one place: a scene is a row with the earlier ones."""
+
+    place: Annotated[str, Field(min_length=1)] = "place"
+    """Column that names the place."""
+    date: Annotated[str, Field(min_length=1)] = "date"
+    """Column of the date: 2016-06-30; 2016-06 or 2016 of a composite."""
+    least: PositiveInt = 1
+    """Fewest dates of a place by the newest labelled one; scenes with fewer are left out."""
+    most: PositiveInt | None = None
+    """Most dates of a scene, of which the newest are kept; null: all."""

@@ -20,7 +20,7 @@ from geohier.data.catalog_table import read_table
 from geohier.data.catalog_torchgeo import fetch_torchgeo, read_torchgeo
 from geohier.data.labelled_scene import LabelledScene, Split
 from geohier.data.pairs import find_pairs
-from geohier.errors import InputError
+from geohier.errors import ConfigError, InputError
 
 __all__ = ["SPLIT_FILE", "Catalog", "LabelledScene", "Split", "fetch_data", "read_catalog"]
 
@@ -64,7 +64,7 @@ def read_catalog(config: DataConfig) -> Catalog:
             f"{' or '.join(map(str, config.splits.train))} (data.splits)"
         )
     for scene in catalog.scenes:
-        for image in (scene.image, *scene.more):
+        for image in scene.images:
             _require(image, scene.id, "image")
         _require(scene.mask, scene.id, "mask")
     return catalog
@@ -89,7 +89,11 @@ def _found(config: DataConfig) -> Iterator[LabelledScene]:
     if config.catalog is None:
         return _found_in(config)
     path = config.root / config.catalog
-    return read_stac(path, config) if is_stac(path) else read_table(path, config)
+    if not is_stac(path):
+        return read_table(path, config)
+    if config.dates is not None:
+        raise ConfigError(f"{path}: data.dates is of tables: give scene files with dates as assets")
+    return read_stac(path, config)
 
 
 def _listed(config: DataConfig) -> Iterator[LabelledScene]:
@@ -114,6 +118,8 @@ def _found_in(config: DataConfig) -> Iterator[LabelledScene]:
         raise InputError(f"{root}: there is no such folder: set data.root or data_root")
     if (root / SPLIT_FILE).is_file():
         yield from read_table(root / SPLIT_FILE, config)
+    elif config.dates is not None:
+        raise ConfigError(f"{root}: has no {SPLIT_FILE} for data.dates: make one")
     elif (root / "train").is_dir():
         splits: tuple[Split, ...] = ("train", "val")
         for split in splits if (root / "val").is_dir() else splits[:1]:

@@ -14,7 +14,7 @@ from geohier.data.curriculum import paced
 from geohier.data.labelled import inside
 from geohier.data.labels import IGNORE_INDEX
 from geohier.data.prepare import TrainingData
-from geohier.data.resample import resample_image, resample_labels
+from geohier.data.resample import resample_labels
 from geohier.data.samplers import HardPlaces, fit_places
 from geohier.data.samples import Samples
 from geohier.data.sampling import (
@@ -24,7 +24,9 @@ from geohier.data.sampling import (
     grid_size,
     sample_rng,
 )
+from geohier.data.stacks import blanked, filled_up, resample_groups
 from geohier.geo.bands import BandSet
+from geohier.raster.derived import BandChoice
 
 
 class Chip(TypedDict):
@@ -32,7 +34,7 @@ class Chip(TypedDict):
 
     Shape:
         - image: `(C, H, W)` float32, normalised by the statistics of the train scenes or of its own
-          scene, 0 where invalid
+          scene, 0 where invalid; of a stack of dates as of `data.stacks.filled_up`
         - mask: `(H, W)` int64 class indexes, IGNORE_INDEX where unlabelled or invalid
         - scene: id of the scene
     """
@@ -66,6 +68,7 @@ class ChipDataset(Samples[Chip]):
         self.places = places
         self.statistics = [mean_and_std(bands) for bands in data.normalised_by]
         self.augment = augmentation(config.augment)
+        self.most_dates = data.most_dates
 
     def set_epoch(self, epoch: int) -> None:
         """Start an epoch; workers that are already running see it too."""
@@ -83,23 +86,32 @@ class ChipDataset(Samples[Chip]):
             rng = sample_rng(self.seed, self.epoch, index)
             place = self.places.draw(rng)
             image, mask, valid = self._augmented(*self._cut(place), int(rng.integers(2**62)))
+        scene = self.scenes[place.scene]
         return Chip(
-            image=image.where(valid, 0.0),
-            mask=mask.where(valid, IGNORE_INDEX).long(),
-            scene=self.scenes[place.scene].scene.id,
+            image=self._shown(image, valid, scene.choice),
+            mask=mask.where(valid.any(0), IGNORE_INDEX).long(),
+            scene=scene.scene.id,
         )
 
+    def _shown(self, image: Tensor, valid: Tensor, choice: BandChoice) -> Tensor:
+        """Return an image that is 0 where its groups have seen nothing."""
+        if self.most_dates is None:
+            return blanked(image, valid, choice.groups)
+        return filled_up(image, valid, choice.dates, self.most_dates)
+
     def _cut(self, place: Place) -> tuple[Tensor, Tensor, Tensor]:
-        """Return image, class indexes and validity of a place, at the size of a chip."""
+        """Return image, class indexes and validity `(G, H, W)` of a place, at a chip's size."""
         cut = self.scenes[place.scene].read(place.window)
         usable = inside(place.window, place.labelled)
-        seen = cut.valid if place.surroundings else cut.valid & usable
+        seen = cut.seen if place.surroundings else cut.seen & usable
         kind = np.uint8 if cut.values.dtype == np.uint8 else np.float32
         values = torch.from_numpy(np.ascontiguousarray(cut.values, kind))
-        image, valid = resample_image(values, torch.from_numpy(seen), self.size_px)
+        groups = self.scenes[place.scene].choice.groups
+        image, valid = resample_groups(values, torch.from_numpy(seen), groups, self.size_px)
         mask = resample_labels(cut.labels, usable, self.size_px)
         mean, std = self.statistics[place.scene]
-        return (image - mean).div_(std), mask, valid
+        apart = torch.unflatten(image, 0, (-1, len(mean)))
+        return (apart - mean).div_(std).flatten(0, 1), mask, valid
 
     def _augmented(
         self, image: Tensor, mask: Tensor, valid: Tensor, seed: int

@@ -18,7 +18,8 @@ from geohier.data.labels import IGNORE_INDEX, LabelTable, count_values
 from geohier.data.scene import open_scene
 from geohier.geo.window import Window, intersection, row_strips
 from geohier.raster.derived import BandChoice
-from geohier.raster.moments import Moments, sample_moments
+from geohier.raster.groups import seen_by
+from geohier.raster.moments import Moments, moments_of_all
 from geohier.raster.sample import sample_pixels
 
 MOST_OPEN = 16
@@ -30,14 +31,21 @@ class Cut:
     """Pixels of one window of a labelled scene.
 
     Shape:
-        - values: `(C, H, W)`, in the file's data type and units
-        - valid: `(H, W)`, inside the scene and valid in all bands
+        - values: `(C, H, W)`, in the file's data type and units; of a stack, date by date
+        - seen: `(G, H, W)`, inside the scene and valid in all bands of a group, such as a date; one
+          group where all bands are valid together
         - labels: `(H, W)` class indexes, IGNORE_INDEX where unlabelled, invalid or outside
     """
 
     values: NDArray[np.generic]
-    valid: NDArray[np.bool_]
+    seen: NDArray[np.bool_]
     labels: NDArray[np.uint8]
+
+    @property
+    def valid(self) -> NDArray[np.bool_]:
+        """Return `(H, W)`: pixels that any group has seen."""
+        valid: NDArray[np.bool_] = self.seen[0] if len(self.seen) == 1 else self.seen.any(axis=0)
+        return valid
 
 
 class LabelledPixels:
@@ -66,6 +74,7 @@ class LabelledPixels:
         self.scene = scene
         self.choice = choice
         self.bands = choice.indexes
+        self.groups = len(choice.groups) or 1
         self.table = table
         self.rules = rules
         self._kept: Cut | None = None
@@ -87,19 +96,23 @@ class LabelledPixels:
     @property
     def nbytes(self) -> int:
         """Bytes that the scene takes when it is kept in memory."""
-        return self.shape[0] * self.shape[1] * (len(self.bands) * self.dtype.itemsize + 2)
+        return (
+            self.shape[0]
+            * self.shape[1]
+            * (len(self.bands) * self.dtype.itemsize + self.groups + 1)
+        )
 
     def keep(self) -> None:
         """Read the whole scene into memory, from where later windows come."""
         height, width = self.shape
         kept = Cut(
             values=np.empty((len(self.bands), height, width), self.dtype),
-            valid=np.empty((height, width), np.bool_),
+            seen=np.empty((self.groups, height, width), np.bool_),
             labels=np.empty((height, width), np.uint8),
         )
         for window in row_strips(*self.shape):
             strip, rows = self._cut(window), window.slices[0]
-            kept.values[:, rows], kept.valid[rows] = strip.values, strip.valid
+            kept.values[:, rows], kept.seen[:, rows] = strip.values, strip.seen
             kept.labels[rows] = strip.labels
         self._kept = kept
         self._opened = None
@@ -114,12 +127,32 @@ class LabelledPixels:
         return self._label_values
 
     def moments(self) -> Moments | None:
-        """Return mean and deviation of the image's bands, None where no pixel is valid."""
-        return sample_moments(self._open().image)
+        """Return mean and deviation of the image's bands, None where no pixel is valid.
+
+        Those of a stack are of all its dates.
+        """
+        source = self._open().source
+        return moments_of_all(one.reader(source) for one in self.choice.by_date())
 
     def sample(self) -> NDArray[np.generic]:
         """Return valid pixels of a few places, `(C, N)`."""
-        return sample_pixels(self._open().image, len(self.bands)).valid_pixels
+        source, dates = self._open().source, self.choice.by_date()
+        samples = (sample_pixels(one.reader(source), len(one.indexes)) for one in dates)
+        return np.concatenate([sample.valid_pixels for sample in samples], axis=1)
+
+    def pixels_of(self, cut: Cut, where: NDArray[np.bool_] | None = None) -> NDArray[np.generic]:
+        """Return the valid pixels of a cut, `(C, N)`; of a stack, of one date after the other.
+
+        Args:
+            cut: of this scene.
+            where: `(H, W)`, pixels that are asked for; all where None.
+        """
+        dates = len(self.choice.by_date())
+        seen = cut.seen if where is None else cut.seen & where
+        if dates == 1:
+            return cut.values[:, seen.all(axis=0)]
+        parts = zip(np.split(cut.values, dates), seen, strict=True)
+        return np.concatenate([values[:, mask] for values, mask in parts], axis=1)
 
     def has_labels(self, window: Window) -> bool:
         """Return whether any pixel of a window inside the scene is valid and labelled."""
@@ -138,13 +171,13 @@ class LabelledPixels:
         size = (window.height, window.width)
         whole = Cut(
             values=np.zeros((len(self.bands), *size), self.dtype),
-            valid=np.zeros(size, np.bool_),
+            seen=np.zeros((self.groups, *size), np.bool_),
             labels=np.full(size, IGNORE_INDEX, np.uint8),
         )
         if inner is not None:
             cut = self._cut(inner)
             rows, cols = inner.shifted(rows=-window.row_off, cols=-window.col_off).slices
-            whole.values[:, rows, cols], whole.valid[rows, cols] = cut.values, cut.valid
+            whole.values[:, rows, cols], whole.seen[:, rows, cols] = cut.values, cut.seen
             whole.labels[rows, cols] = cut.labels
         return whole
 
@@ -153,15 +186,18 @@ class LabelledPixels:
             rows, cols = window.slices
             return Cut(
                 values=self._kept.values[:, rows, cols],
-                valid=self._kept.valid[rows, cols],
+                seen=self._kept.seen[:, rows, cols],
                 labels=self._kept.labels[rows, cols],
             )
         opened = self._open()
         pixels = opened.image.read(window)
-        valid = pixels.valid.all(axis=0)
+        groups = self.choice.groups
+        seen = seen_by(groups, pixels) if groups else pixels.valid.all(axis=0, keepdims=True)
         labels = self.table.indexes(opened.labels.read(window))
-        usable = valid & inside(window, self.scene.windows) if self.scene.windows else valid
-        return Cut(values=pixels.values, valid=valid, labels=np.where(usable, labels, IGNORE_INDEX))
+        usable = seen.any(axis=0)
+        if self.scene.windows:
+            usable = usable & inside(window, self.scene.windows)
+        return Cut(values=pixels.values, seen=seen, labels=np.where(usable, labels, IGNORE_INDEX))
 
     def _open(self) -> "_Opened":
         if self._opened is None or self._opened.process != os.getpid():
@@ -206,7 +242,7 @@ class _Opened:
         with ExitStack() as stack:
             files = stack.enter_context(open_scene(scene.raster(), allow_ungeoreferenced=True))
             self.source = choice.of(files)
-            self.image = self.source.select(choice.indexes)
+            self.image = choice.reader(self.source)
             self.labels = stack.enter_context(labels_over(self.source.geobox))
             self._files = stack.pop_all()
 

@@ -67,7 +67,7 @@ def _sample(
     window = intersection(around, part)
     assert window is not None, "a part holds its own points"
     cut = pixels[scene].read(window)
-    return cut.values[:, cut.valid]
+    return pixels[scene].pixels_of(cut)
 
 
 def _measured(name: str, declared: SourceBand, values: NDArray[np.generic]) -> Band:

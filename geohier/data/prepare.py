@@ -63,6 +63,11 @@ class TrainingData:
     gaps: tuple[str, ...] = ()
 
     @property
+    def most_dates(self) -> int | None:
+        """Most dates of a train scene, to which all are filled up; None where images have none."""
+        return max(len(one.choice.dates) for one in self.train) or None
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What a user should know of how images and labels are read, each thing once."""
         own = (note for one in self.train + self.val for note in one.notes)
@@ -115,7 +120,7 @@ def prepare(config: TrainConfig) -> TrainingData:
     table = LabelTable(config.data.classes, config.data.ignored)
     names, declared = choose_bands(catalog.train[0], config.data.bands)
     rules = LabelRules.of(config.data)
-    find = partial(find_bands, names=names, declared=declared)
+    find = partial(find_bands, names=names, declared=declared, dates=config.reads_dates)
     train, val = (
         tuple(_looked_through(LabelledPixels(one, find(one), table, rules)) for one in scenes)
         for scenes in (catalog.train, catalog.val)

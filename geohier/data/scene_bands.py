@@ -1,5 +1,6 @@
 """Which bands of a training scene the model reads, and which are computed for it."""
 
+from collections.abc import Sized
 from pathlib import Path
 
 from geohier.config.bands import BandConfig, BandFormula
@@ -9,9 +10,9 @@ from geohier.errors import BandMismatchError, InputError
 from geohier.geo.bands import canonical, input_names, match_bands
 from geohier.geo.formula import read_formula
 from geohier.geo.indices import INDICES
-from geohier.raster.derived import BandChoice, choose, computed_band
+from geohier.raster.derived import BandChoice, choose, choose_by_date, computed_band
 from geohier.raster.reader import band_looks_like_alpha
-from geohier.raster.source import PixelSource, SourceBand
+from geohier.raster.source import PixelSource, SourceBand, bands_by_date
 
 
 def choose_bands(
@@ -28,16 +29,20 @@ def choose_bands(
         InputError: the scene has no such band.
     """
     with open_scene(scene.raster(), allow_ungeoreferenced=True) as source:
-        found = source.bands
+        newest = next(iter(bands_by_date(source.bands).values()), range(len(source.bands)))
+        found = tuple(source.bands[at] for at in newest)
         if wanted is None:
-            chosen = [at for at, _ in enumerate(found) if not _is_alpha(source, at)]
-            wanted = tuple(chosen)
+            wanted = tuple(at for at, one in enumerate(newest) if not _is_alpha(source, one))
     bands = [_wanted(one, found, scene.image) for one in wanted]
     return tuple(name for name, _ in bands), tuple(band for _, band in bands)
 
 
 def find_bands(
-    scene: LabelledScene, names: tuple[str, ...], declared: tuple[SourceBand, ...]
+    scene: LabelledScene,
+    names: tuple[str, ...],
+    declared: tuple[SourceBand, ...],
+    *,
+    dates: bool = False,
 ) -> BandChoice:
     """Return how the model's bands come from a scene: by name, or else by place.
 
@@ -45,29 +50,24 @@ def find_bands(
         scene: one of the scenes.
         names: names of the model's bands.
         declared: what the first scene's file, or a formula, says of each.
+        dates: whether the model reads a stack of dates.
 
     Raises:
-        InputError: the scene lacks some, or holds other units than a formula is made for.
+        InputError: the scene lacks some, or holds other units than a formula is made for; or it is
+            a stack of dates and should not be, or is none and should be.
     """
     bands = [(name, band.formula) for name, band in zip(names, declared, strict=True)]
     needed = input_names(bands)
     with open_scene(scene.raster(), allow_ungeoreferenced=True) as source:
-        claimed = {canonical(name) for name in needed}
-        kept = [
-            at
-            for at in range(len(source.bands))
-            if canonical(_name(source.bands, at)) in claimed or not _is_alpha(source, at)
-        ]
-        found = tuple(_name(source.bands, at) for at in kept)
-    try:
-        indexes = [kept[at] for at in match_bands(needed, found)[0]]
-    except BandMismatchError as error:
-        raise InputError(
-            f"{scene.image}: has the bands {' '.join(found)}, but the first train scene has "
-            f"{' '.join(needed)}: give data.bands, or exclude the scene"
-        ) from error
-    places = dict(zip(map(canonical, needed), indexes, strict=True))
-    choice = choose(bands, places, len(source.bands))
+        stack = bands_by_date(source.bands)
+        _check_dates(scene, stack, dates=dates)
+        if dates:
+            places = {day: _places(scene, source, own, needed) for day, own in stack.items()}
+            choice = choose_by_date(bands, places, len(source.bands))
+        else:
+            everything = tuple(range(len(source.bands)))
+            found = _places(scene, source, everything, needed)
+            choice = choose(bands, found, len(source.bands))
     wrong = choice.wrong_units(source.bands)
     if wrong:
         raise InputError(
@@ -75,6 +75,42 @@ def find_bands(
             "for these units"
         )
     return choice
+
+
+def _check_dates(scene: LabelledScene, stack: Sized, *, dates: bool) -> None:
+    if dates and not stack:
+        raise InputError(
+            f"{scene.image}: has no date, and model.hierarchy.time reads a stack of dates: give "
+            "data.dates, or a scene file with dates"
+        )
+    if len(stack) > 1 and not dates:
+        raise InputError(
+            f"{scene.image}: is a stack of {len(stack)} dates, and the network reads one image: "
+            "set model.hierarchy.time (decoder hierarchy), or name the files of one date"
+        )
+
+
+def _places(
+    scene: LabelledScene, source: PixelSource, own: tuple[int, ...], needed: tuple[str, ...]
+) -> dict[str, int]:
+    """Return where the needed bands stand among all, of which some are looked through."""
+    among = tuple(source.bands[at] for at in own)
+    claimed = {canonical(name) for name in needed}
+    kept = [
+        (one, _name(among, at))
+        for at, one in enumerate(own)
+        if canonical(_name(among, at)) in claimed or not _is_alpha(source, one)
+    ]
+    found = tuple(name for _, name in kept)
+    try:
+        indexes = [kept[at][0] for at in match_bands(needed, found)[0]]
+    except BandMismatchError as error:
+        day = f" of {among[0].taken}" if among and among[0].taken else ""
+        raise InputError(
+            f"{scene.image}: has the bands {' '.join(found)}{day}, but the first train scene has "
+            f"{' '.join(needed)}: give data.bands, or exclude the scene"
+        ) from error
+    return dict(zip(map(canonical, needed), indexes, strict=True))
 
 
 def _wanted(

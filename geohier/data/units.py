@@ -10,7 +10,9 @@ from geohier.errors import InputError
 from geohier.raster.source import SourceBand
 
 
-def check_units(one: LabelledPixels, names: Sequence[str], declared: Sequence[SourceBand]) -> None:
+def check_units(
+    one: LabelledPixels, names: tuple[str, ...], declared: tuple[SourceBand, ...]
+) -> None:
     """Check that a scene's bands are scaled as those of the first train scene.
 
     Sentinel-2 before and after baseline 04.00 differs by an offset that no statistics show.
@@ -18,7 +20,8 @@ def check_units(one: LabelledPixels, names: Sequence[str], declared: Sequence[So
     Raises:
         InputError: scale or offset of a band differ.
     """
-    for name, first, own in zip(names, declared, one.declared, strict=True):
+    dates = len(one.choice.by_date())
+    for name, first, own in zip(names * dates, declared * dates, one.declared, strict=True):
         if (own.scale, own.offset) != (first.scale, first.offset):
             raise InputError(
                 f"{one.scene.image}: band {name} has scale {own.scale:g} and offset "
@@ -27,13 +30,15 @@ def check_units(one: LabelledPixels, names: Sequence[str], declared: Sequence[So
             )
 
 
-def _differs(one: LabelledPixels, declared: Sequence[SourceBand]) -> bool:
+def _differs(one: LabelledPixels, declared: tuple[SourceBand, ...]) -> bool:
     """Return whether some band has another data type than the first train scene declares."""
-    return any(first.dtype != own.dtype for first, own in zip(declared, one.declared, strict=True))
+    dates = len(one.choice.by_date())
+    bands = zip(declared * dates, one.declared, strict=True)
+    return any(first.dtype != own.dtype for first, own in bands)
 
 
 def check_sampled_range(
-    one: LabelledPixels, names: Sequence[str], declared: Sequence[SourceBand]
+    one: LabelledPixels, names: tuple[str, ...], declared: tuple[SourceBand, ...]
 ) -> None:
     """Check a scene as `check_range` does, by a sample; one of the same type needs none.
 
@@ -67,7 +72,7 @@ def check_range(
         InputError: a band holds what it could not hold there.
     """
     ends = zip(np.asarray(low), np.asarray(high), strict=True)
-    bands = zip(names, declared, one.declared, ends, strict=True)
+    bands = zip(names, declared, one.declared[: len(names)], ends, strict=True)
     for name, first, own, (least, most) in bands:
         if first.dtype == own.dtype or np.dtype(first.dtype).kind not in "iu":
             continue

@@ -29,7 +29,7 @@ from geohier.data.sampling import Field, RandomPlaces
 from geohier.data.scene_bands import choose_bands, find_bands
 from geohier.data.splits import block_split, blocks_of
 from geohier.data.units import check_sampled_range, check_units
-from geohier.errors import InputError
+from geohier.errors import ConfigError, InputError
 from geohier.geo.bands import BandSet
 from geohier.geo.window import Window
 from geohier.raster.derived import BandChoice
@@ -108,6 +108,11 @@ def prepare_unlabelled(config: TrainConfig) -> PretrainingData:
             is left.
         BandMismatchError: a scene lacks a band.
     """
+    if config.reads_dates:
+        raise ConfigError(
+            "pretraining looks at one image at a time: set model.hierarchy.time to null and leave "
+            "out data.dates; the encoder that it leaves serves networks of dates too"
+        )
     catalog = image_catalog(config.data)
     names, declared = choose_bands(catalog.train[0], config.data.bands)
     find = partial(find_bands, names=names, declared=declared)

@@ -6,16 +6,18 @@ answer, and the answer is wrong. So the scene is compared with the card before a
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 
 from geohier.errors import BandMismatchError, ModelError
 from geohier.geo.bands import Band, canonical, match_bands
+from geohier.geo.dates import span
 from geohier.geo.gsd import gsd_m, span_of_m
 from geohier.models.card import ModelCard
-from geohier.raster.derived import BandChoice, choose
+from geohier.raster.derived import BandChoice, choose, choose_by_date
 from geohier.raster.sample import sample_pixels
-from geohier.raster.source import PixelReader, PixelSource, SourceBand
+from geohier.raster.source import PixelReader, PixelSource, SourceBand, bands_by_date
 
 LARGEST_RANGE_FACTOR = 10
 LARGEST_GSD_FACTOR = 2
@@ -44,15 +46,17 @@ class BandMatch:
 
     @property
     def found(self) -> tuple[str, ...]:
-        """Name or formula of each, in the model's order."""
-        return tuple(_shown(self.source.bands[at], at) for at in self.indexes)
+        """Name or formula of each, in the model's order; those of the newest date of a stack."""
+        newest = self.choice.by_date()[0].indexes
+        return tuple(_shown(self.source.bands[at], at) for at in newest)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a user should know about it."""
+        dates = (f"a stack of {span(self.choice.dates)}",) if self.choice.dates else ()
         if self.by_name:
-            return ()
-        return (f"bands are taken by their order: {' '.join(self.read)}",)
+            return dates
+        return (*dates, f"bands are taken by their order: {' '.join(self.read)}")
 
 
 def match_scene(
@@ -60,28 +64,75 @@ def match_scene(
 ) -> BandMatch:
     """Find the scene's bands for a model: as asked for, else by name, else in their order.
 
+    Of a stack, they are found for each date by itself.
+
     Args:
         source: the scene.
         card: the model's.
         bands: the scene's bands in the order of `card.bands.inputs`, each a name or a number
-            from 1.
+            from 1; those of each date of a stack.
 
     Raises:
-        BandMismatchError: bands are missing or too many.
+        BandMismatchError: bands are missing or too many, or the scene is a stack of dates and
+            should not be, or is none and should be.
     """
-    names = tuple(band.name for band in source.bands)
-    wanted = card.bands.inputs
-    if bands is None:
-        readable = _readable(source.bands, wanted)
-        extra_alpha = len(readable) == len(wanted) + 1 and source.bands[-1].tagged_alpha
-        indexes, by_name = match_bands(wanted, readable[:-1] if extra_alpha else readable)
-        by_name &= all(source.bands[at].name for at in indexes)
+    stack = bands_by_date(source.bands)
+    _check_dates(source, card, len(stack))
+    wanted, listed = card.bands.inputs, [(band.name, band.formula) for band in card.bands]
+    whole = {None: tuple(range(len(source.bands)))}
+    found = {
+        day: _places(source, own, wanted, bands, day)
+        for day, own in (whole if card.dates is None else stack).items()
+    }
+    places = {
+        day: dict(zip(map(canonical, wanted), indexes, strict=True))
+        for day, (indexes, _) in found.items()
+    }
+    dated = {day: own for day, own in places.items() if day is not None}
+    if dated:
+        choice = choose_by_date(listed, dated, len(source.bands))
     else:
-        indexes, by_name = _asked_for(names, wanted, bands), True
-    places = dict(zip(map(canonical, wanted), indexes, strict=True))
-    choice = choose(((b.name, b.formula) for b in card.bands), places, len(source.bands))
-    read = tuple(_shown(source.bands[at], at) for at in indexes)
+        choice = choose(listed, places[None], len(source.bands))
+    newest = next(iter(found.values()))[0]
+    read = tuple(_shown(source.bands[at], at) for at in newest)
+    by_name = all(named for _, named in found.values())
     return BandMatch(source=choice.of(source), choice=choice, read=read, by_name=by_name)
+
+
+def _check_dates(source: PixelSource, card: ModelCard, dates: int) -> None:
+    if card.dates is None and dates > 1:
+        raise BandMismatchError(
+            f"{source.name} is a stack of {dates} dates, and the model reads one image: name the "
+            "files of one date, or take a model of dates (model.hierarchy.time)"
+        )
+    if card.dates is not None and not dates:
+        raise BandMismatchError(
+            f"{source.name} does not say when it was taken, and the model reads a stack of dates: "
+            "write a scene file with dates, of which one may be all"
+        )
+
+
+def _places(
+    source: PixelSource,
+    own: Sequence[int],
+    wanted: tuple[str, ...],
+    bands: Sequence[str] | None,
+    day: date | None,
+) -> tuple[tuple[int, ...], bool]:
+    """Return where the bands stand that a model needs, and whether names said so."""
+    among = [source.bands[at] for at in own]
+    try:
+        if bands is not None:
+            names = tuple(band.name for band in among)
+            return tuple(own[at] for at in _asked_for(names, wanted, bands)), True
+        readable = _readable(among, wanted)
+        extra_alpha = len(readable) == len(wanted) + 1 and among[-1].tagged_alpha
+        found, by_name = match_bands(wanted, readable[:-1] if extra_alpha else readable)
+    except BandMismatchError as error:
+        if day is None:
+            raise
+        raise BandMismatchError(f"{source.name}, {day}: {error}") from error
+    return tuple(own[at] for at in found), by_name and all(among[at].name for at in found)
 
 
 def _readable(bands: Sequence[SourceBand], wanted: Sequence[str]) -> tuple[str | None, ...]:
@@ -127,7 +178,8 @@ def check_encoding(source: PixelSource, match: BandMatch, card: ModelCard) -> No
             f"{source.name}: {wrong}: declare it in the raster, or use --force-scale if its "
             "numbers are the same"
         )
-    for at, band in zip(match.indexes, card.bands, strict=True):
+    dates = len(match.choice.by_date())
+    for at, band in zip(match.indexes, [*card.bands] * dates, strict=True):
         found = source.bands[at]
         if not np.allclose((found.scale, found.offset), (band.scale, band.offset)):
             raise ModelError(
@@ -161,14 +213,26 @@ def check_gsd(source: PixelSource, card: ModelCard) -> tuple[str, ...]:
 
 
 def check_values(
-    reader: PixelReader, source: PixelSource, match: BandMatch, card: ModelCard
+    readers: Sequence[PixelReader], source: PixelSource, match: BandMatch, card: ModelCard
 ) -> None:
     """Compare how far a sample reaches, up to its 98th percentile, with the card's.
+
+    Args:
+        readers: of the model's bands; of a stack, one for each date.
+        source: what they read.
+        match: which bands they are.
+        card: the model's.
 
     Raises:
         ModelError: the bands, taken together, are more than ten times brighter or darker.
     """
-    bands = [source.bands[at] for at in match.indexes]
+    for reader, one in zip(readers, match.choice.by_date(), strict=True):
+        _check_values(reader, source, [source.bands[at] for at in one.indexes], card)
+
+
+def _check_values(
+    reader: PixelReader, source: PixelSource, bands: Sequence[SourceBand], card: ModelCard
+) -> None:
     reaches = [
         (found, band, _reach(band, *ends), _reach(band, band.low, band.high))
         for found, band, ends in zip(bands, card.bands, _ends(reader, len(bands)), strict=False)

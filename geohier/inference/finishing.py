@@ -60,7 +60,7 @@ def _finish_rows(
     cells = tiles_of_cells(grid, stride)
     blender = RowBlender(cells, job.reduction, columns=swath, device=scorer.device)
     reader = TileRowReader(
-        job.reader, grid, columns=swath, bands=len(job.predictor.card.bands), area=job.area
+        job.reader, grid, columns=swath, bands=len(job.match.indexes), area=job.area
     )
     unread: tuple[Window, ...] = ()
     finals = ((row, pixels_of_cells(blender.strip_window(row), stride, grid)) for row in run.rows)

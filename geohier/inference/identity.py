@@ -149,7 +149,10 @@ def versions() -> dict[str, str]:
 def _bands(job: Job) -> dict[str, object]:
     """Return, for each band of the model, which band of the scene it is and how that is read."""
     found: dict[str, object] = {}
-    for name, at in zip(job.predictor.card.bands.names, job.match.indexes, strict=True):
+    names = job.predictor.card.bands.names
+    dates = [f"{day} " for day in job.match.choice.dates] or [""]
+    labels = [f"{day}{name}" for day in dates for name in names]
+    for name, at in zip(labels, job.match.indexes, strict=True):
         found[name] = job.source.bands[at].identity | {"number": at + 1}
     return found
 

@@ -1,6 +1,6 @@
 """One prediction, prepared: a scene and a model that fit each other, and the plan of the work."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -33,7 +33,7 @@ from geohier.models.card import ModelCard
 from geohier.raster.aoi import AreaOfInterest, read_area
 from geohier.raster.cog import check_crs, creation_options
 from geohier.raster.layers import LABELS, Layer, features_layer, layers_of
-from geohier.raster.moments import sample_moments
+from geohier.raster.moments import moments_of_all
 from geohier.raster.source import PixelReader, PixelSource
 
 LARGE_PX = 1 << 20
@@ -81,6 +81,7 @@ class Job:
                 precision=self.plan.precision,
                 symmetric=self.options.symmetric,
                 channels_last=self.predictor.channels_last,
+                dates=self.match.choice.dates,
             )
 
 
@@ -119,13 +120,17 @@ def prepare(source: PixelSource, predictor: Predictor, options: PredictOptions) 
     check_crs(source.geobox)
     match = match_scene(source, card, options.bands)
     source = match.source
-    reader = source.select(match.indexes, valid=options.valid, alpha=options.alpha)
+    reader, *apart = (
+        one.reader(source, valid=options.valid, alpha=options.alpha)
+        for one in dict.fromkeys((match.choice, *match.choice.by_date()))
+    )
+    apart = apart or [reader]
     gsd_notes = () if options.force_gsd else check_gsd(source, card)
     if not options.force_scale:
         check_encoding(source, match, card)
-        check_values(reader, source, match, card)
-    predictor, own_notes = _normalised_by(predictor, reader)
-    plan = plan_work(reader, card, options, predictor.features)
+        check_values(apart, source, match, card)
+    predictor, own_notes = _normalised_by(predictor, apart)
+    plan = plan_work(reader, card, options, predictor.features, len(match.choice.by_date()))
     return Job(
         source=source,
         reader=reader,
@@ -140,12 +145,14 @@ def prepare(source: PixelSource, predictor: Predictor, options: PredictOptions) 
     )
 
 
-def _normalised_by(predictor: Predictor, reader: PixelReader) -> tuple[Predictor, tuple[str, ...]]:
+def _normalised_by(
+    predictor: Predictor, readers: Sequence[PixelReader]
+) -> tuple[Predictor, tuple[str, ...]]:
     """Return a predictor that normalises by the scene's own statistics, if its card asks for it."""
     card = predictor.card
     if card.normalise == "train":
         return predictor, ()
-    bands = own_statistics(card.bands, sample_moments(reader))
+    bands = own_statistics(card.bands, moments_of_all(readers))
     if bands is card.bands:
         return predictor, (TOO_LITTLE,)
     # scale and offset move a scene's mean and deviation along with its pixels

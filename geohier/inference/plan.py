@@ -9,6 +9,7 @@ import torch
 from geohier.efficiency.memory import total_bytes
 from geohier.efficiency.precision import choose_device, choose_precision
 from geohier.errors import ConfigError
+from geohier.geo.dates import CHANNELS
 from geohier.geo.tiling import TileGrid
 from geohier.inference.features import Features
 from geohier.inference.options import PredictOptions
@@ -61,6 +62,7 @@ def plan_work(
     card: ModelCard,
     options: PredictOptions,
     features: Features | None = None,
+    dates: int = 1,
 ) -> WorkPlan:
     """Choose tiles, batch, precision and swaths for a scene and a model.
 
@@ -69,6 +71,7 @@ def plan_work(
         card: the model's.
         options: what a user has chosen.
         features: what is written in place of classes.
+        dates: images of the same bands that are read together, as of a stack.
 
     Raises:
         ConfigError: the options do not fit each other, the model, or the memory.
@@ -87,10 +90,10 @@ def plan_work(
         overlap=options.overlap,
         blend=options.blend,
         cell=1 if features is None else features.stride,
-        fits=lambda size: _tile_bytes(size, card, answers, on_host) <= allowed // 2,
+        fits=lambda size: _tile_bytes(size, card, answers, on_host, dates) <= allowed // 2,
     )
-    fixed = _tile_bytes(grid.size, card, answers, on_host)
-    per_column = _bytes_per_tile_column(reader, grid, card, answers)
+    fixed = _tile_bytes(grid.size, card, answers, on_host, dates)
+    per_column = _bytes_per_tile_column(reader, grid, card, answers, dates)
     columns = (allowed - fixed) // per_column
     if columns < min(2, grid.columns):
         raise ConfigError(
@@ -138,19 +141,20 @@ def _answers_per_pixel(card: ModelCard, features: Features | None) -> int:
     return math.ceil(features.channels / features.stride**2)
 
 
-def _tile_bytes(size: int, card: ModelCard, answers: int, batch_size: int) -> int:
+def _tile_bytes(size: int, card: ModelCard, answers: int, batch_size: int, dates: int) -> int:
     finest = card.strides[0] if card.strides else FINEST_STRIDE
     scores = 3 * answers * BYTES_PER_ANSWER
-    pixels = 2 * len(card.bands) * 4
-    return batch_size * size**2 * (NETWORK_BYTES_PER_CELL // finest**2 + scores + pixels)
+    pixels = 2 * channels_of(card) * 4
+    network = NETWORK_BYTES_PER_CELL // finest**2
+    return batch_size * size**2 * (scores + dates * (network + pixels))
 
 
 def _bytes_per_tile_column(
-    reader: PixelReader, grid: TileGrid, card: ModelCard, answers: int
+    reader: PixelReader, grid: TileGrid, card: ModelCard, answers: int, dates: int
 ) -> int:
     """Bands being read, held and cut; the overlap carried down; strips on their way to the disk."""
     rows = grid.size + min(reader.block_shape[0], grid.size)
-    bands = max(len(card.bands), len(card.bands.inputs))
+    bands = dates * max(len(card.bands), len(card.bands.inputs))
     copies = 4 if any(band.formula for band in card.bands) else 3  # one more of what they are of
     band = copies * rows * (bands * reader.dtype.itemsize + 1)
     carried = grid.overlap * answers * BYTES_PER_ANSWER
@@ -168,10 +172,17 @@ def _swaths(columns: int, fitting: int) -> tuple[range, ...]:
     return tuple(range(start, end) for start, end in zip(starts, ends, strict=False))
 
 
+def channels_of(card: ModelCard) -> int:
+    """Return the channels of each image that a model reads: its bands, and what a date tells."""
+    return len(card.bands) + (0 if card.dates is None else CHANNELS)
+
+
 def seconds_per_tile(scorer: Scorer, plan: WorkPlan) -> float:
     """Time the model on an empty tile, twice; the first time warms it up."""
     size = plan.grid.size
-    pixels = torch.zeros(1, len(scorer.card.bands), size, size, device=scorer.device)
+    images = 1 if scorer.when is None else len(scorer.when)
+    channels = images * channels_of(scorer.card)
+    pixels = torch.zeros(1, channels, size, size, device=scorer.device)
     with torch.inference_mode():
         for _ in range(2):
             start = time.perf_counter()

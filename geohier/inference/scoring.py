@@ -2,16 +2,19 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from datetime import date
 
 import torch
 from torch import Tensor, nn
 
 from geohier.errors import ModelError, ResourceError
+from geohier.geo.dates import when
 from geohier.geo.tiling import Tile
 from geohier.inference.batching import TileBatch
 from geohier.inference.blending import Scored
 from geohier.inference.features import Features
 from geohier.inference.symmetry import D4, mean_features, mean_scores
+from geohier.layers.dates import with_dates
 from geohier.models.card import ModelCard
 
 
@@ -30,6 +33,7 @@ class Scorer:
         precision: `bf16` (autocast) or `fp32`.
         symmetric: average the probabilities of the eight flips and rotations of each tile.
         channels_last: lay the model out with channels last in memory.
+        dates: those of the stack that the tiles are cut from; empty of no stack.
     """
 
     def __init__(
@@ -42,6 +46,7 @@ class Scorer:
         precision: str = "fp32",
         symmetric: bool = False,
         channels_last: bool = False,
+        dates: Sequence[date] = (),
     ) -> None:
         self.model = model.eval().to(device)
         if channels_last:
@@ -52,7 +57,9 @@ class Scorer:
         self.precision = precision
         self.symmetric = symmetric
         self.placed = bool(getattr(model, "takes_corners", False))
-        self.gain, self.shift = (t.to(device) for t in normalisation(card))
+        images = len(dates) or 1
+        self.gain, self.shift = (t.repeat(1, images, 1, 1).to(device) for t in normalisation(card))
+        self.when = torch.tensor(when(dates), device=device) if dates else None
         self.smallest_batch: int | None = None
         """Batch that memory forced since this was last read, None where none was forced."""
         self._all_finite = torch.ones((), dtype=torch.bool, device=device)
@@ -69,12 +76,17 @@ class Scorer:
             yield from zip(batch.tiles, self._fitting(batch), strict=True)
 
     def normalised(self, batch: TileBatch) -> Tensor:
-        """Return what the model reads, `(B, C, H, W)`: invalid pixels stand at the band's mean."""
+        """Return what the model reads, `(B, C, H, W)`: invalid pixels stand at the band's mean.
+
+        Of a stack, the dates are told too, as of `with_dates`.
+        """
         pixels = batch.pixels.to(self.device, non_blocking=True)
         pixels = pixels.to(torch.float32, copy=True).mul_(self.gain).add_(self.shift)
-        if batch.valid is not None:
-            pixels.masked_fill_(~batch.valid.to(self.device, non_blocking=True), 0.0)
-        return pixels
+        valid = batch.valid
+        if valid is not None:
+            valid = valid.to(self.device, non_blocking=True)
+            pixels.masked_fill_(~valid, 0.0)
+        return pixels if self.when is None else with_dates(pixels, valid, self.when)
 
     def _fitting(self, batch: TileBatch) -> Tensor:
         """Score a batch in pieces that fit: after running out of memory, in halves."""

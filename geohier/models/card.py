@@ -38,6 +38,8 @@ class ModelCard:
         trained_on: scenes, splits and hashes of the training data.
         scores: scores by name of the data they were measured on.
         versions: libraries that made the model.
+        dates: it reads a stack of dates, all with these bands; the most that it was trained on.
+            None: it reads one image.
     """
 
     bands: BandSet
@@ -54,6 +56,7 @@ class ModelCard:
     trained_on: Mapping[str, object] = field(default_factory=dict)
     scores: Mapping[str, object] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    dates: int | None = None
 
     def __post_init__(self) -> None:
         if len(self.classes) < 2:

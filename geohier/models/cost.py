@@ -7,6 +7,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from geohier.models.dated import image_channels
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
@@ -28,7 +30,8 @@ def measure_cost(
 
     Counted are convolutions, products of matrices and attention, of which a multiplication and an
     addition are two operations; what enlarges, pools, normalises or activates is not. Attention
-    over a whole tile takes more for each pixel of a larger tile.
+    over a whole tile takes more for each pixel of a larger tile. Of a network of dates it is what
+    one date costs.
 
     Args:
         network: gives scores for images whose sides are multiples of its coarsest stride.
@@ -42,7 +45,8 @@ def measure_cost(
         (32, 48.0)
     """
     parameter = next(network.parameters(), torch.empty(0))
-    image = torch.zeros(1, bands, side_px, side_px, device=parameter.device)
+    channels = image_channels(network, bands)
+    image = torch.zeros(1, channels, side_px, side_px, device=parameter.device)
     training = network.training
     network.eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:

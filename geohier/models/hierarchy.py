@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from geohier.config.hierarchy import FPN_LEVELS, HierarchyConfig
 from geohier.config.model import ModelConfig
@@ -12,11 +13,13 @@ from geohier.errors import ConfigError
 from geohier.layers.attention import build_attention
 from geohier.layers.blocks import conv_block
 from geohier.layers.context import AtrousPooling, PyramidPooling
+from geohier.layers.dates import Stack, coarser, stack_of
 from geohier.layers.fusion import build_fusion
 from geohier.layers.ladder import Ladder
 from geohier.layers.latents import Draw, build_latents, the_mean
 from geohier.layers.memory import build_memory
 from geohier.layers.merge import Read, build_merge, enlarged
+from geohier.layers.time import build_time
 from geohier.layers.used import Used
 
 
@@ -56,7 +59,8 @@ class FusedPyramid(nn.Module):
         config: the network.
 
     Shape:
-        - features: `(B, C_k, H / 2^k, W / 2^k)` each
+        - features: `(B, C_k, H / 2^k, W / 2^k)` each; of a stack of dates, those of its images that
+          were looked at, `(N, C_k, H / 2^k, W / 2^k)`
         - returns: `(B, pyramid_channels, H_l, W_l)` for each level, finest first, and what was used
     """
 
@@ -64,16 +68,22 @@ class FusedPyramid(nn.Module):
         super().__init__()
         parts, width = config.hierarchy, config.pyramid_channels
         self.ladder = Ladder(channels, finest_feature(config.encoder_depth), parts)
+        self.time = build_time(parts.time, self.ladder.channels)
         self.context = _context(self.ladder.channels[-1], parts)
         self.fusion = build_fusion(self.ladder.channels, width, parts)
         self.refine = _refine(len(self.ladder.channels), width, parts)
         self.adds = parts.refine == "residual"
         self.attention = build_attention(parts.attention, [width] * len(self.ladder.channels))
 
-    def forward(self, features: Sequence[Tensor]) -> tuple[list[Tensor], Used]:
-        levels = self.ladder(features)
+    def forward(
+        self, features: Sequence[Tensor], stack: Stack | None = None
+    ) -> tuple[list[Tensor], Used]:
+        levels, before = self.ladder(features), {}
+        if self.time is not None and stack is not None:
+            levels, before = self.time([stack.spread(level) for level in levels], stack)
         levels[-1] = self.context(levels[-1])
         fused, used = self.fusion(levels)
+        used = before | used
         refined = [self._refined(level, at) for at, level in enumerate(fused)]
         if self.attention is None:
             return refined, used
@@ -119,7 +129,8 @@ class HierarchicalSegmenter(nn.Module):
         width: channels of each level of the pyramid.
 
     Shape:
-        - image: `(B, bands, H, W)`, normalised, sides divisible by the coarsest stride
+        - image: `(B, bands, H, W)`, normalised, sides divisible by the coarsest stride; of a
+          network that reads dates `(B, dates * (bands + 2), H, W)`, as of `with_dates`
         - logits: `(B, classes, H, W)`
     """
 
@@ -155,8 +166,29 @@ class HierarchicalSegmenter(nn.Module):
         """Return the levels before they are merged, finest first."""
         return self._pyramid(image)[0]
 
+    @property
+    def reads_dates(self) -> bool:
+        """Whether the image is a stack of dates."""
+        return self.decoder.time is not None
+
+    def shrunk(self, image: Tensor, factor: int) -> Tensor:
+        """Return an image of pixels that are so many times as long."""
+        if self.reads_dates:
+            return coarser(image, self.bands, factor)
+        return functional.avg_pool2d(image, factor)
+
+    def _seen(self, image: Tensor) -> tuple[list[Tensor], Used]:
+        time, stack = self.decoder.time, None
+        if time is not None:
+            stack = stack_of(image, self.bands)
+            if self.training and time.drop:
+                stack = stack.thinned(time.drop)
+            image = stack.looked_at
+        seen: tuple[list[Tensor], Used] = self.decoder(self.encoder(image), stack)
+        return seen
+
     def _pyramid(self, image: Tensor, draw: Draw = the_mean) -> tuple[list[Tensor], Used]:
-        levels, used = self.decoder(self.encoder(image))
+        levels, used = self._seen(image)
         if self.memory is not None:
             levels, more = self.memory(levels)
             used |= more

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from geohier.errors import ModelError
+from geohier.models.dated import OfDates, image_channels
 from geohier.models.hierarchy import HierarchicalSegmenter
 from geohier.models.segmentation import Downsampled
 
@@ -57,7 +58,9 @@ def level_features(network: nn.Module, image: Tensor) -> list[Tensor]:
         ModelError: the network has no encoder.
     """
     if isinstance(network, Downsampled):
-        return level_features(network.network, functional.avg_pool2d(image, network.factor))
+        return level_features(network.network, network.shrunk(image))
+    if isinstance(network, OfDates):
+        return level_features(network.network, network.told(image))
     if isinstance(network, HierarchicalSegmenter):
         return network.levels(image)
     encoder = getattr(network, "encoder", None)
@@ -92,10 +95,11 @@ def measure_levels(network: nn.Module, bands: int, multiple: int) -> list[tuple[
         ModelError: the network has no encoder.
     """
     side = -(-PROBE_PX // multiple) * multiple
+    shape = 1, image_channels(network, bands), side, side
     parameter = next(network.parameters(), torch.empty(0))
     training = network.training
     network.eval()
     with torch.no_grad():
-        levels = level_features(network, torch.zeros(1, bands, side, side).to(parameter.device))
+        levels = level_features(network, torch.zeros(shape).to(parameter.device))
     network.train(training)
     return [(side // level.shape[-1], level.shape[1]) for level in levels]

@@ -92,8 +92,14 @@ class Downsampled(nn.Module):
         self.factor = factor
 
     def forward(self, image: Tensor, *more: object) -> Tensor:
-        scores: Tensor = self.network(functional.avg_pool2d(image, self.factor), *more)
+        scores: Tensor = self.network(self.shrunk(image), *more)
         return functional.interpolate(scores, scale_factor=self.factor, mode="bilinear")
+
+    def shrunk(self, image: Tensor) -> Tensor:
+        """Return what the network sees of an image."""
+        if isinstance(self.network, HierarchicalSegmenter):
+            return self.network.shrunk(image, self.factor)
+        return functional.avg_pool2d(image, self.factor)
 
 
 def fix_statistics(network: nn.Module) -> nn.Module:

@@ -19,6 +19,7 @@ FORMAT = 1
 """Version of the card: raised when an older geohier could no longer read it."""
 
 TREE = "geohier:class_tree"
+DATES = "geohier:dates"
 """Field of the groups that each class is in; only there if they have groups."""
 
 EXTENSIONS = [
@@ -117,6 +118,7 @@ def _card(found: Mapping[str, Any]) -> ModelCard:
         trained_on=dict(found["geohier:trained_on"]),
         scores=dict(found["geohier:scores"]),
         versions={str(name): str(version) for name, version in found["geohier:versions"].items()},
+        dates=None if found.get(DATES) is None else int(found[DATES]),
     )
 
 
@@ -146,6 +148,7 @@ def _own_fields(card: ModelCard) -> Json:
         "geohier:scores": dict(card.scores),
         "geohier:versions": dict(card.versions),
         **({} if card.tree is None else {TREE: card.tree.to_json()}),
+        **({} if card.dates is None else {DATES: card.dates}),
     }
 
 

@@ -8,7 +8,8 @@ map, and says in a note how often that is so.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from functools import cached_property
 from typing import Self
 
@@ -19,6 +20,7 @@ from geohier.geo.bands import canonical
 from geohier.geo.formula import Formula, read_formula
 from geohier.geo.indices import needs_reflectance
 from geohier.geo.window import Window
+from geohier.raster.groups import BandGroup, GroupedReader
 from geohier.raster.sample import sample_pixels
 from geohier.raster.source import AlphaRule, PixelReader, Pixels, PixelSource, SourceBand, ValidRule
 
@@ -55,10 +57,42 @@ class BandChoice:
     Args:
         indexes: the model's bands, in its order; computed ones count on from the source's last.
         derived: the computed ones.
+        groups: which of them are valid by themselves; empty where all are valid or none is. Those
+            of a stack of dates are its dates, the newest first, with the same bands each.
     """
 
     indexes: tuple[int, ...]
     derived: tuple[DerivedBand, ...] = ()
+    groups: tuple[BandGroup, ...] = ()
+
+    @property
+    def dates(self) -> tuple[date, ...]:
+        """Dates of a stack, the newest first; empty of no stack."""
+        return tuple(group.taken for group in self.groups if group.taken is not None)
+
+    def by_date(self) -> tuple["BandChoice", ...]:
+        """Return a choice of the bands of each date alone; itself of no stack."""
+        if not self.dates:
+            return (self,)
+        return tuple(
+            replace(self, indexes=tuple(self.indexes[at] for at in group.places), groups=())
+            for group in self.groups
+        )
+
+    def reader(
+        self, source: PixelSource, *, valid: ValidRule = "all", alpha: AlphaRule = "auto"
+    ) -> PixelReader:
+        """Return a reader of the model's bands.
+
+        Args:
+            source: what `of` returned.
+            valid: how masks of the bands, or of those of a group, are merged.
+            alpha: how a band that is tagged alpha is taken.
+        """
+        if not self.groups or valid == "any":
+            return source.select(self.indexes, valid=valid, alpha=alpha)
+        apart = source.select(self.indexes, valid="any", alpha=alpha)
+        return GroupedReader(apart, self.groups)
 
     def of(self, source: PixelSource) -> PixelSource:
         """Return the source with the computed bands behind its own."""
@@ -102,6 +136,29 @@ def choose(
         inputs = tuple(places[canonical(one)] for one in formula.names)
         derived.append(DerivedBand(name=name, formula=formula, inputs=inputs))
     return BandChoice(indexes=tuple(indexes), derived=tuple(derived))
+
+
+def choose_by_date(
+    bands: Iterable[tuple[str, str | None]], places: Mapping[date, Mapping[str, int]], count: int
+) -> BandChoice:
+    """Return how a model's bands come from each date of a stack.
+
+    Args:
+        bands: name and formula of each; no formula for a band of the source.
+        places: for each date, index in the source of each band that is read or named.
+        count: bands of the source.
+    """
+    listed = list(bands)
+    indexes: list[int] = []
+    derived: list[DerivedBand] = []
+    for own in places.values():
+        chosen = choose(listed, own, count + len(derived))
+        indexes += chosen.indexes
+        derived += chosen.derived
+    each = len(listed)
+    spans = ((range(at * each, (at + 1) * each), taken) for at, taken in enumerate(places))
+    groups = (BandGroup(places=tuple(s), may_miss=True, taken=taken) for s, taken in spans)
+    return BandChoice(indexes=tuple(indexes), derived=tuple(derived), groups=tuple(groups))
 
 
 class DerivedSource:

@@ -1,7 +1,9 @@
 """Mean and standard deviation of a raster's bands, from pixels spread evenly over it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import Self
 
 import numpy as np
@@ -69,6 +71,12 @@ def sample_moments(reader: PixelReader) -> Moments | None:
         if found is not None and found.tell:
             break
     return found
+
+
+def moments_of_all(readers: Iterable[PixelReader]) -> Moments | None:
+    """Return the moments of several images with the same bands, such as the dates of a stack."""
+    found = [one for one in map(sample_moments, readers) if one is not None]
+    return reduce(add, found) if found else None
 
 
 def _pooled(reader: PixelReader, spots: int) -> Moments | None:

@@ -5,8 +5,9 @@ opened once and knows its grid and bands; `select` then fixes which bands are re
 is judged, and gives the reader that hands out pixels.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import date
 from pathlib import Path
 from typing import Literal, Protocol, Self
 
@@ -25,7 +26,10 @@ type ValidRule = Literal["all", "any"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceBand:
-    """One band of a source: as its file declares it, or computed from others by a formula."""
+    """One band of a source: as its file declares it, or computed from others by a formula.
+
+    A band of a stack of dates also knows when it was `taken`.
+    """
 
     name: str | None
     dtype: str
@@ -34,11 +38,23 @@ class SourceBand:
     offset: float = 0.0
     tagged_alpha: bool = False
     formula: str | None = None
+    taken: date | None = None
 
     @property
     def identity(self) -> dict[str, object]:
         """What is declared, as JSON has it; numbers as text, since NaN equals nothing."""
-        return asdict(self) | {"nodata": str(self.nodata)}
+        fields = asdict(self) | {"nodata": str(self.nodata)}
+        taken = fields.pop("taken")
+        return fields if taken is None else fields | {"taken": taken.isoformat()}
+
+
+def bands_by_date(bands: Iterable[SourceBand]) -> dict[date, tuple[int, ...]]:
+    """Return which bands of a stack were taken on which date, the newest first; {} of no stack."""
+    found: dict[date, list[int]] = {}
+    for at, band in enumerate(bands):
+        if band.taken is not None:
+            found.setdefault(band.taken, []).append(at)
+    return {one: tuple(found[one]) for one in sorted(found, reverse=True)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

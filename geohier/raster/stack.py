@@ -6,6 +6,7 @@ Files on another grid are resampled to the first one's while they are read.
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Self, Unpack
 
@@ -35,6 +36,7 @@ class StackFile:
         scale: scale of the bands taken, in place of the file's own.
         offset: offset of the bands taken, in place of the file's own.
         resampling: how the file is brought to the grid of the first, where its own differs.
+        taken: when, in a stack of dates.
     """
 
     path: Path
@@ -44,6 +46,7 @@ class StackFile:
     scale: float | None = None
     offset: float | None = None
     resampling: Resampling = "bilinear"
+    taken: date | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +65,7 @@ class _Layer:
                 name=self.file.names[at] if self.file.names else self.source.bands[index].name,
                 scale=_stated_or_own(self.file.scale, self.source.bands[index].scale),
                 offset=_stated_or_own(self.file.offset, self.source.bands[index].offset),
+                taken=self.file.taken,
             )
             for at, index in enumerate(self.indexes)
         ]
@@ -176,7 +180,8 @@ class StackReader:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a user should know about how these files are read, one sentence each."""
-        return self._grid_notes + tuple(note for part in self._parts for note in part.reader.notes)
+        notes = (note for part in self._parts for note in part.reader.notes)
+        return self._grid_notes + tuple(dict.fromkeys(notes))
 
     def read(self, window: Window) -> Pixels:
         """Read a window that lies inside the raster.

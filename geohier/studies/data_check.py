@@ -104,7 +104,7 @@ def _gather(config: TrainConfig, on_pixels: OnPixels, *, unlabelled: bool) -> Ev
     failures: list[tuple[LabelledScene, str]] = []
     for scene in catalog.scenes:
         try:
-            choice = find_bands(scene, names, declared)
+            choice = find_bands(scene, names, declared, dates=config.reads_dates)
             one = (
                 UnlabelledPixels(scene, choice)
                 if unlabelled

@@ -207,6 +207,9 @@ def _describe_band(
 
 def _plain_band(fields: dict[str, Any]) -> dict[str, Any]:
     del fields["declared"]["formula"]  # of a band that is computed, which no file has
+    taken = fields["declared"].pop("taken")
+    if taken is not None:
+        fields["declared"]["taken"] = taken.isoformat()
     nodata = fields["declared"]["nodata"]
     if nodata is not None and not np.isfinite(nodata):
         fields["declared"]["nodata"] = str(nodata)

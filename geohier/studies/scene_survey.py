@@ -108,9 +108,10 @@ class _Pass:
         self.pixels = self.valid = 0
         self.class_px = np.zeros(classes, np.int64)
         self.objects = [ObjectCounter() for _ in range(classes)]
-        self.sample = [np.zeros((len(one.bands), 0), one.dtype)]
-        self.low = np.full(len(one.bands), np.inf)
-        self.high = np.full(len(one.bands), -np.inf)
+        bands = len(one.bands) // len(one.choice.by_date())
+        self.sample = [np.zeros((bands, 0), one.dtype)]
+        self.low = np.full(bands, np.inf)
+        self.high = np.full(bands, -np.inf)
         self.widths = WidthCounter(classes)
         self.views = {VIEW_PX: _NOTHING, CLOSE_VIEW_PX: _NOTHING}
 
@@ -120,7 +121,7 @@ class _Pass:
         usable = cut.valid & belongs
         self.pixels += int(belongs.sum())
         self.valid += int(usable.sum())
-        self._take_values(cut.values[:, usable])
+        self._take_values(self.one.pixels_of(cut, belongs))
         self.class_px += self._counted(cut.labels)
         for index, counter in enumerate(self.objects):
             counter.add(cut.labels == index)

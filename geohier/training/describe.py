@@ -8,7 +8,9 @@ from geohier.config.load import config_hash
 from geohier.config.schema import TrainConfig
 from geohier.data.chips import choose_chips
 from geohier.data.prepare import TrainingData
+from geohier.layers.dates import bands_alone
 from geohier.models.card import ClassLabel, ModelCard
+from geohier.models.dated import OfDates
 from geohier.models.pyramid_neck import has_plain_transformer
 from geohier.models.receptive_field import measure_receptive_field
 from geohier.models.segmentation import level_ladder
@@ -39,11 +41,16 @@ def describe(
     chips = choose_chips(data, config)
     sees_all = has_plain_transformer(network)
     as_trained: dict[str, Any] = {"largest_px": config.chips.size_px} if sees_all else {}
+    images = [chips[at]["image"] for at in range(min(REAL_CHIPS, len(chips)))]
+    seen, bands = network, len(data.bands)
+    if data.most_dates is not None:
+        seen, bands = OfDates(network, data.most_dates), data.most_dates * bands
+        images = [bands_alone(one, data.most_dates) for one in images]
     field = measure_receptive_field(
-        network,
-        len(data.bands),
+        seen,
+        bands,
         stride=ladder.coarsest,
-        chips=[chips[at]["image"] for at in range(min(REAL_CHIPS, len(chips)))],
+        chips=images,
         seed=derived_seed(config.training.seed, FIELD),
         **as_trained,
     )
@@ -64,6 +71,7 @@ def describe(
         trained_on=_trained_on(config, data, rows, best) | _started_from(transfer),
         scores={"choose": _scores(config, rows[best - 1])},
         versions=versions(),
+        dates=data.most_dates,
     )
 
 

@@ -126,7 +126,7 @@ def test_options_reach_every_file(folder: Path) -> None:
         ("files: []", "files"),
         ("files: [{path: b.tif, band: [1]}]", r"files\.0\.band: unknown key; .* bands names"),
         ("files: [{pth: b.tif}]", r"files\.0\.pth: unknown key; the keys are path bands"),
-        ("files: [{path: b.tif}]\ndates: []", "dates: unknown key; the keys are files$"),
+        ("files: [{path: b.tif}]\ntimes: []", "times: unknown key; the keys are files dates$"),
         ("files: [{path: b.tif, resampling: cubic}]", r"resampling: give 'bilinear' or 'nearest'"),
         ("files: b.tif", r"files: give a list, such as \[a, b\], found \"b.tif\""),
         ("files: [{names: [a]}]", "path"),

@@ -56,6 +56,7 @@ cards = st.builds(
     trained_on=st.dictionaries(names, facts),
     scores=st.dictionaries(names, facts),
     versions=st.dictionaries(names, names),
+    dates=st.none() | st.integers(1, 99),
 )
 
 

@@ -11,6 +11,7 @@ from odc.geo.geobox import GeoBox
 from geohier.data import strips
 from geohier.data.labelled import Cut
 from geohier.geo.window import Window
+from geohier.raster.derived import BandChoice
 from geohier.studies.data_picture import choose_scenes
 from geohier.studies.scene_survey import CLOSE_VIEW_PX, VIEW_PX, survey_scene
 
@@ -25,9 +26,11 @@ def scene(labels: np.ndarray, *, split: str = "train", windows: tuple[Window, ..
     def read(window: Window) -> Cut:
         part = np.s_[:, *window.slices]
         seen = np.where(valid, labels, 255)[window.slices]
-        return Cut(values=values[part], valid=valid[window.slices], labels=seen)
+        return Cut(values=values[part], seen=valid[None][part], labels=seen)
 
     return SimpleNamespace(
+        choice=BandChoice(indexes=(0, 1)),
+        pixels_of=lambda cut, where: cut.values[:, cut.valid & where],
         scene=SimpleNamespace(id="a", split=split, windows=windows),
         shape=labels.shape,
         bands=(0, 1),
