@@ -1,6 +1,7 @@
 """The results page and the figures behind it."""
 
 import json
+import math
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -215,6 +216,29 @@ def test_whole_objects_are_told_by_size_with_each_level_left_out(bench: ModuleTy
         {"command": "x", "remark": "", "found": {"class": "roof", "sizes": sizes}}
     )
     assert "| 4 to 8 | 2 | 0.700 | -0.200 | -0.100 | +0.000 | 1.00 |" in [*lines]
+
+
+def test_outlines_calibration_and_noise_are_told_of_each_model(bench: ModuleType) -> None:
+    mask = torch.zeros(32, 32, dtype=torch.int64)
+    mask[8:24, 8:24], mask[:, 31] = 1, IGNORE_INDEX
+    image = torch.where(mask == 1, 1.0, -1.0).expand(3, 32, 32).clone()
+    image[:, :, 30] = 0
+    chips = [{"image": image, "mask": mask, "scene": "one"}]
+
+    class Threshold(torch.nn.Module):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            assert bool((image[..., 30] == 0).all()), "what is invalid stays so"
+            return torch.stack([-image[:, 0], image[:, 0]], dim=1)
+
+    scores = import_module("robustness").measure(Threshold(), chips, 2, 1)
+
+    assert [one["noise"] for one in scores] == [0, 0.1, 0.25, 0.5]
+    assert scores[0]["iou"] == scores[0]["boundary_f1"]["1"] == 1
+    assert scores[0]["calibration_error"] == pytest.approx(1 - 1 / (1 + math.exp(-2)), abs=0.03)
+    assert scores[1]["iou"] > scores[3]["iou"]
+    document = {"command": "x", "remark": "", "found": {"class": "roof", "models": {"a": scores}}}
+    lines = [*import_module("robustness_table").describe(document)]
+    assert any(line.startswith("| a | 1.0000 | 1.0000 | 1.0000 | 1.0000 | 0.0") for line in lines)
 
 
 def test_each_scene_is_judged_by_networks_that_saw_all_others(

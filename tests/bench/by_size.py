@@ -12,7 +12,6 @@ level that its pixels weigh, 0 for the finest.
 import argparse
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,43 +22,32 @@ from machine import describe_machine
 from numpy.typing import NDArray
 from scipy import ndimage
 from torch import nn
+from val_chips import model_and_config, shown, val_chips
 
-from geohier.config.load import load_config
 from geohier.config.schema import TrainConfig
-from geohier.data.chips import Chip, choose_chips
+from geohier.data.chips import Chip
 from geohier.data.label_objects import TOUCHING
 from geohier.data.labels import IGNORE_INDEX
-from geohier.data.normalise import own_statistics
-from geohier.data.prepare import TrainingData, field_of, prepare
-from geohier.geo.window import Window
-from geohier.models.directory import load_model
 from geohier.models.hierarchy import HierarchicalSegmenter
-from geohier.models.segmentation import Downsampled
 from geohier.models.without_level import look_without
 from geohier.raster.durable import write_durably
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 EDGES_M = (0.0, 4.0, 8.0, 12.0, 16.0, 24.0, 32.0, float("inf"))
 """Bounds of the sizes: diameters of discs of the same area, in metres."""
-CHIP_PX = 1024
 
 type Json = dict[str, Any]
 type Bools = NDArray[np.bool_]
-
-
 type Found = tuple[float, list[float], float]
 """Diameter of an object in metres; the shares that are found; and the level of its gates."""
 
 
 def objects_of(network: nn.Module, config: TrainConfig, of_class: int) -> Iterator[Found]:
     """Yield the whole objects of a class in the val scenes of a config."""
-    inner = network.network if isinstance(network, Downsampled) else network
-    large = config.chips.model_copy(update={"size_px": CHIP_PX})
-    coarse = config.model_copy(update={"chips": large})
     assert config.data.gsd_m is not None
     gsd_m = config.data.gsd_m * config.model.downsample
-    for chip in choose_chips(_val(prepare(config), coarse), coarse):
-        for pixels, recalls, level in in_chip(inner, chip, of_class):
+    for chip in val_chips(config):
+        for pixels, recalls, level in in_chip(network, chip, of_class):
             yield (4 / np.pi * pixels) ** 0.5 * gsd_m, recalls, level
 
 
@@ -68,20 +56,6 @@ def by_bins(found: Sequence[Found]) -> list[Json]:
     sizes, recalls, levels = (np.array(one) for one in zip(*found, strict=True))
     bins = np.digitize(sizes, EDGES_M) - 1
     return [_of_bin(at, recalls[bins == at], levels[bins == at]) for at in range(len(EDGES_M) - 1)]
-
-
-def _val(data: TrainingData, config: TrainConfig) -> TrainingData:
-    """Return the data with val in the place of the blocks that choose."""
-    fields = tuple(field_of(one, (_whole(*one.shape),), config) for one in data.val)
-    by_scene = config.data.normalise == "scene"
-    normalised = tuple(
-        own_statistics(data.bands, one.moments()) if by_scene else data.bands for one in data.val
-    )
-    return replace(data, train=data.val, choose=fields, normalised_by=normalised)
-
-
-def _whole(height: int, width: int) -> Window:
-    return Window(row_off=0, col_off=0, height=height, width=width)
 
 
 @torch.no_grad()
@@ -153,14 +127,13 @@ def main() -> None:
     parser.add_argument("--class", dest="of_class", help="default: the last one")
     parser.add_argument("--remark", default="", help="what a reader should know of the model")
     arguments = parser.parse_args()
-    root = f"data_root={arguments.data_root}"
     found: list[Found] = []
     for path in arguments.model:
-        model, config = load_model(path), load_config(path.parent / "config.yaml", [root])
+        network, config = model_and_config(path, arguments.data_root)
         names = [one.name for one in config.data.classes]
         of_class = arguments.of_class or names[-1]
-        found += objects_of(model.module, config, names.index(of_class))
-    models = " ".join(f"--model runs/{Path(*path.parts[-4:])}" for path in arguments.model)
+        found += objects_of(network, config, names.index(of_class))
+    models = shown(arguments.model)
     document = {
         "command": f"python tests/bench/by_size.py {arguments.name} {models} --data-root ...",
         "remark": arguments.remark,

@@ -1,7 +1,7 @@
 """Write docs/results.md from docs/results/*.json: nothing on that page is typed by hand."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,6 +15,7 @@ import left_out_table
 import memory
 import pipeline
 import probe_table
+import robustness_table
 import scores
 import throughput
 import tiling
@@ -43,21 +44,14 @@ TITLES = {
     "bench-gpu": "On a GPU",
 }
 
-KINDS = {
-    "ablation-": "Ablation",
-    "levels-": "Levels and sizes",
-    "left-out-": "Scenes left out in turn",
-}
-"""Headings of the other results, by how their names start; the rest are scores."""
-
 _NOTHING = ["Not measured."]
 
 INTRODUCTION = """# Results
 
 This page is written by `make bench` and by `compare.py`, `left_out.py`, `ablations.py`,
-`by_size.py` and `probe.py` of tests/bench, from the files in [results/](results/), which hold every
-number behind it. Rates are in raster Mpx/s, which count each pixel of the map once; redundancy is
-how many tile pixels the network sees for each of them."""
+`by_size.py`, `robustness.py` and `probe.py` of tests/bench, from the files in [results/](results/),
+which hold every number behind it. Rates are in raster Mpx/s, which count each pixel of the map
+once; redundancy is how many tile pixels the network sees for each of them."""
 
 type Json = Mapping[str, Any]
 
@@ -90,10 +84,10 @@ def page(folder: Path) -> str:
 
 
 def _title(name: str) -> str:
-    for kind, heading in KINDS.items():
+    for kind, (heading, _) in KINDS.items():
         if name.startswith(kind):
-            return f"{heading}: {name.removeprefix(kind)}"
-    return TITLES.get(name, f"Scores: {name}")
+            return TITLES.get(name, f"{heading}{name.removeprefix(kind)}")
+    return f"Scores: {name}"
 
 
 def _read(folder: Path) -> dict[str, Json]:
@@ -105,26 +99,35 @@ def _read(folder: Path) -> dict[str, Json]:
 
 
 def _section(name: str, one: Json) -> Iterator[str]:
-    if name.startswith("ablation-"):
-        yield from ablation_table.describe(name, one)
-        return
-    if name.startswith("left-out-"):
-        yield from left_out_table.describe(one)
-        return
-    if name.startswith("levels-"):
-        yield from by_size_table.describe(one)
-        return
-    if name.startswith("probe-"):
-        yield from probe_table.describe(one)
-        return
-    if not name.startswith("bench-"):
-        yield from scores.describe(one)
-        if name.startswith("labels-"):
-            yield from ["", f"![IoU against the share of labels](images/{name}.png)"]
-        return
+    for kind, (_, describe) in KINDS.items():
+        if name.startswith(kind):
+            yield from describe(name, one)
+            return
+    yield from scores.describe(one)
+    if name.startswith("labels-"):
+        yield from ["", f"![IoU against the share of labels](images/{name}.png)"]
+
+
+def _bench(name: str, one: Json) -> Iterator[str]:
     yield f"`{one['command']}`"
     yield ""
     yield from BENCHES[name.removeprefix("bench-")].describe(one["found"])
+
+
+type Describe = Callable[[str, Json], Iterator[str]]
+
+KINDS: Mapping[str, tuple[str, Describe]] = {
+    "bench-": ("", _bench),
+    "ablation-": ("Ablation: ", ablation_table.describe),
+    "levels-": ("Levels and sizes: ", lambda _, one: by_size_table.describe(one)),
+    "left-out-": ("Scenes left out in turn: ", lambda _, one: left_out_table.describe(one)),
+    "robustness-": (
+        "Outlines, calibration, noise: ",
+        lambda _, one: robustness_table.describe(one),
+    ),
+    "probe-": ("Scores: probe-", lambda _, one: probe_table.describe(one)),
+}
+"""Headings of results and who describes them, by how their names start; the rest are scores."""
 
 
 def on(machine: Json) -> str:
