@@ -64,4 +64,5 @@ def _mixed(numbers: Counters) -> Counters:
 def _quantiles() -> Tensor:
     count = 1 << QUANTILE_BITS
     middles = (torch.arange(count, dtype=torch.float64) + 0.5) / count
-    return torch.special.ndtri(middles).float()
+    quantiles: Tensor = torch.special.ndtri(middles)
+    return quantiles.float()
