@@ -26,7 +26,7 @@ from geohier.data.sampling import (
 )
 from geohier.data.stacks import blanked, filled_up, resample_groups
 from geohier.geo.bands import BandSet
-from geohier.raster.derived import BandChoice
+from geohier.raster.band_choice import BandChoice
 
 
 class Chip(TypedDict):

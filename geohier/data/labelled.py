@@ -17,7 +17,7 @@ from geohier.data.label_source import LabelSource, open_labels
 from geohier.data.labels import IGNORE_INDEX, LabelTable, count_values
 from geohier.data.scene import open_scene
 from geohier.geo.window import Window, intersection, row_strips
-from geohier.raster.derived import BandChoice
+from geohier.raster.band_choice import BandChoice
 from geohier.raster.groups import seen_by
 from geohier.raster.moments import Moments, moments_of_all
 from geohier.raster.sample import sample_pixels

@@ -10,7 +10,8 @@ from geohier.errors import BandMismatchError, InputError
 from geohier.geo.bands import canonical, input_names, match_bands
 from geohier.geo.formula import read_formula
 from geohier.geo.indices import INDICES
-from geohier.raster.derived import BandChoice, choose, choose_by_date, computed_band
+from geohier.raster.band_choice import BandChoice, choose, choose_by_date
+from geohier.raster.derived import computed_band
 from geohier.raster.reader import band_looks_like_alpha
 from geohier.raster.source import PixelSource, SourceBand, bands_by_date
 

@@ -32,7 +32,7 @@ from geohier.data.units import check_sampled_range, check_units
 from geohier.errors import ConfigError, InputError
 from geohier.geo.bands import BandSet
 from geohier.geo.window import Window
-from geohier.raster.derived import BandChoice
+from geohier.raster.band_choice import BandChoice
 
 IMAGE = ClassConfig(name="image", values=(0,), color="#d9d9d9")
 """The one class of pixels that may be learnt from."""
@@ -110,8 +110,8 @@ def prepare_unlabelled(config: TrainConfig) -> PretrainingData:
     """
     if config.reads_dates:
         raise ConfigError(
-            "pretraining looks at one image at a time: set model.hierarchy.time to null and leave "
-            "out data.dates; the encoder that it leaves serves networks of dates too"
+            "pretraining looks at one image at a time: set model.hierarchy.time.kind to none and "
+            "leave out data.dates; the encoder that it leaves serves networks of dates too"
         )
     catalog = image_catalog(config.data)
     names, declared = choose_bands(catalog.train[0], config.data.bands)

@@ -15,7 +15,7 @@ from geohier.geo.bands import Band, canonical, match_bands
 from geohier.geo.dates import span
 from geohier.geo.gsd import gsd_m, span_of_m
 from geohier.models.card import ModelCard
-from geohier.raster.derived import BandChoice, choose, choose_by_date
+from geohier.raster.band_choice import BandChoice, choose, choose_by_date
 from geohier.raster.sample import sample_pixels
 from geohier.raster.source import PixelReader, PixelSource, SourceBand, bands_by_date
 

@@ -7,20 +7,16 @@ root of a negative number), the band is 0 and the pixel stays valid: an index ma
 map, and says in a note how often that is so.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import date
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geohier.geo.bands import canonical
-from geohier.geo.formula import Formula, read_formula
-from geohier.geo.indices import needs_reflectance
+from geohier.geo.formula import Formula
 from geohier.geo.window import Window
-from geohier.raster.groups import BandGroup, GroupedReader
 from geohier.raster.sample import sample_pixels
 from geohier.raster.source import AlphaRule, PixelReader, Pixels, PixelSource, SourceBand, ValidRule
 
@@ -48,117 +44,6 @@ class DerivedBand:
 def computed_band(name: str, formula: str) -> SourceBand:
     """Return what a source says of a band that is computed."""
     return SourceBand(name=name, dtype="float32", formula=formula)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BandChoice:
-    """Which bands of a source make up a model's.
-
-    Args:
-        indexes: the model's bands, in its order; computed ones count on from the source's last.
-        derived: the computed ones.
-        groups: which of them are valid by themselves; empty where all are valid or none is. Those
-            of a stack of dates are its dates, the newest first, with the same bands each.
-    """
-
-    indexes: tuple[int, ...]
-    derived: tuple[DerivedBand, ...] = ()
-    groups: tuple[BandGroup, ...] = ()
-
-    @property
-    def dates(self) -> tuple[date, ...]:
-        """Dates of a stack, the newest first; empty of no stack."""
-        return tuple(group.taken for group in self.groups if group.taken is not None)
-
-    def by_date(self) -> tuple["BandChoice", ...]:
-        """Return a choice of the bands of each date alone; itself of no stack."""
-        if not self.dates:
-            return (self,)
-        return tuple(
-            replace(self, indexes=tuple(self.indexes[at] for at in group.places), groups=())
-            for group in self.groups
-        )
-
-    def reader(
-        self, source: PixelSource, *, valid: ValidRule = "all", alpha: AlphaRule = "auto"
-    ) -> PixelReader:
-        """Return a reader of the model's bands.
-
-        Args:
-            source: what `of` returned.
-            valid: how masks of the bands, or of those of a group, are merged.
-            alpha: how a band that is tagged alpha is taken.
-        """
-        if not self.groups or valid == "any":
-            return source.select(self.indexes, valid=valid, alpha=alpha)
-        apart = source.select(self.indexes, valid="any", alpha=alpha)
-        return GroupedReader(apart, self.groups)
-
-    def of(self, source: PixelSource) -> PixelSource:
-        """Return the source with the computed bands behind its own."""
-        return DerivedSource(source, self.derived) if self.derived else source
-
-    def wrong_units(self, bands: Sequence[SourceBand]) -> str | None:
-        """Return what is wrong with an index of reflectances whose bands cannot be reflectances.
-
-        Args:
-            bands: those of the source. Whole numbers without a scale are no reflectances.
-        """
-        for one in self.derived:
-            for at in one.inputs if needs_reflectance(one.formula.text) else ():
-                if bands[at].scale == 1 and np.dtype(bands[at].dtype).kind in "iu":
-                    return (
-                        f"{one.name} is made for reflectances, but band "
-                        f"{bands[at].name or at + 1} holds whole numbers ({bands[at].dtype}) and "
-                        "declares no scale"
-                    )
-        return None
-
-
-def choose(
-    bands: Iterable[tuple[str, str | None]], places: Mapping[str, int], count: int
-) -> BandChoice:
-    """Return how a model's bands come from a source.
-
-    Args:
-        bands: name and formula of each; no formula for a band of the source.
-        places: index in the source of each band that is read or named, by its canonical name.
-        count: bands of the source.
-    """
-    indexes: list[int] = []
-    derived: list[DerivedBand] = []
-    for name, text in bands:
-        if text is None:
-            indexes.append(places[canonical(name)])
-            continue
-        indexes.append(count + len(derived))
-        formula = read_formula(text)
-        inputs = tuple(places[canonical(one)] for one in formula.names)
-        derived.append(DerivedBand(name=name, formula=formula, inputs=inputs))
-    return BandChoice(indexes=tuple(indexes), derived=tuple(derived))
-
-
-def choose_by_date(
-    bands: Iterable[tuple[str, str | None]], places: Mapping[date, Mapping[str, int]], count: int
-) -> BandChoice:
-    """Return how a model's bands come from each date of a stack.
-
-    Args:
-        bands: name and formula of each; no formula for a band of the source.
-        places: for each date, index in the source of each band that is read or named.
-        count: bands of the source.
-    """
-    listed = list(bands)
-    indexes: list[int] = []
-    derived: list[DerivedBand] = []
-    for own in places.values():
-        chosen = choose(listed, own, count + len(derived))
-        indexes += chosen.indexes
-        derived += chosen.derived
-    each = len(listed)
-    spans = ((range(at * each, (at + 1) * each), taken) for at, taken in enumerate(places))
-    groups = (BandGroup(places=tuple(s), may_miss=True, taken=taken) for s, taken in spans)
-    return BandChoice(indexes=tuple(indexes), derived=tuple(derived), groups=tuple(groups))
 
 
 class DerivedSource:

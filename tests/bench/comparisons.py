@@ -154,6 +154,25 @@ def _pretraining(config: str, *more: str) -> Comparison:
     )
 
 
+def _dates() -> Comparison:
+    kinds = {
+        "three dates, attention": Variant("ltae", SAMPLED),
+        "three dates, ConvLSTM": Variant(
+            "convlstm", (*SAMPLED, "model.hierarchy.time.kind=convlstm")
+        ),
+        "one date": Variant("newest", (*SAMPLED, "data.dates.most=1")),
+    }
+    return Comparison(
+        config="trees_dates",
+        compared="dates",
+        alike="labels, loop",
+        variants=kinds,
+        pairs=tuple((name, "one date") for name in list(kinds)[:2]),
+        remark="Labels and maps are of 2020; three dates are 2016, 2018 and 2020. One date goes "
+        "through the same network.",
+    )
+
+
 COMPARISONS: Mapping[str, Comparison] = {
     "buildings": _decoders("buildings"),
     "forest": _decoders("forest"),
@@ -161,6 +180,7 @@ COMPARISONS: Mapping[str, Comparison] = {
     "sampling-trees": _samplers("trees", *SAMPLED),
     "curriculum-trees": _curricula(),
     "labels-trees": _label_shares(),
+    "dates-trees": _dates(),
     "pretraining-trees": _pretraining("trees", *FEW),
     "pretraining-buildings": _pretraining("buildings", *BRIEF),
 }

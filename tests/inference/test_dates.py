@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import rasterio
 import torch
+import yaml
 from dated_scenes import write_image, write_stack
 from small_models import CLASSES, COLOURS
 from torch import Tensor, nn
@@ -145,7 +146,7 @@ def test_scenes_that_do_not_fit_are_told_in_one_line(tmp_path: Path) -> None:
 class Shifted(nn.Module):
     """Scores of a real network, enlarged so that classes are mixed."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, bands: int = 3) -> None:
         super().__init__()
         torch.manual_seed(0)
         values = {
@@ -156,7 +157,7 @@ class Shifted(nn.Module):
             "segmentation_channels": 8,
             "hierarchy": {"levels": 3, "time": {"kind": kind}},
         }
-        self.network = build_segmenter(ModelConfig.model_validate(values), 3, 3).eval()
+        self.network = build_segmenter(ModelConfig.model_validate(values), bands, 3).eval()
 
     def forward(self, image: Tensor) -> Tensor:
         scores: Tensor = functional.normalize(self.network(image))
@@ -180,3 +181,26 @@ def test_tiled_is_whole(tmp_path: Path, kind: str) -> None:
             maps.append(file.read().astype(int))
     inside = np.s_[:, :192, :192]  # beyond the raster the last tiles are mirrored
     assert np.abs(maps[0][inside] - maps[1][inside]).max() <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+def test_eight_dates_of_a_real_place_are_mapped(shared_data: Path, tmp_path: Path) -> None:
+    """Each of them counts: the map of all differs from the map of the newest."""
+    images = shared_data / "landsat_timeseries_pucallpa" / "images"
+    years = range(1985, 2021, 5)
+    dates = [
+        {"date": year, "files": [{"path": str(images / f"pucallpa_{year}.tif")}]} for year in years
+    ]
+    bands = (Band(name=name, dtype="uint8", mean=90, std=60) for name in (*COLOURS, "nir"))
+    four = card(bands=BandSet(tuple(bands)), stride=32, strides=(1, 2, 4), dates=8)
+    maps = []
+    for name, chosen in (("all", dates), ("newest", dates[-1:])):
+        scene = tmp_path / f"{name}.scene.yaml"
+        scene.write_text(yaml.safe_dump({"dates": chosen}))
+        out, options = tmp_path / f"{name}.tif", PredictOptions(size=256, **EXACT)
+        predict_raster(scene, out, Shifted("ltae", bands=4), card=four, options=options)
+        maps.append(read(out))
+    assert maps[0].shape == maps[1].shape == (377, 697)
+    assert (maps[0] != 255).mean() > 0.99
+    assert 0.01 < (maps[0] != maps[1]).mean() < 1

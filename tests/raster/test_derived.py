@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from geohier.geo.bands import canonical
 from geohier.geo.window import Window
-from geohier.raster.derived import choose
+from geohier.raster.band_choice import choose
 from geohier.raster.mosaic import open_mosaic
 from geohier.raster.reader import open_raster
 from geohier.raster.source import PixelReader, PixelSource

@@ -11,7 +11,7 @@ from odc.geo.geobox import GeoBox
 from geohier.data import strips
 from geohier.data.labelled import Cut
 from geohier.geo.window import Window
-from geohier.raster.derived import BandChoice
+from geohier.raster.band_choice import BandChoice
 from geohier.studies.data_picture import choose_scenes
 from geohier.studies.scene_survey import CLOSE_VIEW_PX, VIEW_PX, survey_scene
 
