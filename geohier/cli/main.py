@@ -19,6 +19,7 @@ from geohier.cli.evaluate import evaluate
 from geohier.cli.given_once import GivenOnce
 from geohier.cli.init import init
 from geohier.cli.inspect import inspect
+from geohier.cli.memory import memory
 from geohier.cli.models import app as models_app
 from geohier.cli.plan import plan
 from geohier.cli.predict import predict
@@ -72,6 +73,7 @@ for command in (
     plan,
     evaluate,
     embed,
+    memory,
     probe,
     similar,
     vectorize,

@@ -43,20 +43,20 @@ def work_over(
         assign(scenes, out, mosaic=flags.mosaic, **flags.open_options()),
         load(),
         options,
-        watch=_quietly if quiet else _say_notes_and_progress,
+        watch=quietly if quiet else notes_and_progress,
     )
     _report(outcomes, as_json=as_json)
     raise typer.Exit(exit_code(outcomes))
 
 
-def _say_notes_and_progress(job: "Job") -> AbstractContextManager["Progress"]:
+def notes_and_progress(job: "Job") -> AbstractContextManager["Progress"]:
     """Print what a user should know about a job, and how its work goes on."""
     for note in job.notes:
         say_note(note, job.source.name)
     return pixel_progress(job.source.name)
 
 
-def _quietly(job: "Job") -> AbstractContextManager[None]:
+def quietly(job: "Job") -> AbstractContextManager[None]:
     """Print nothing."""
     return nullcontext()
 

@@ -17,6 +17,24 @@ if TYPE_CHECKING:
     from geohier.raster.reader import OpenOptions
 
 
+Device = Annotated[str, typer.Option(help="auto, cuda, cuda:1, mps or cpu.")]
+Bands = Annotated[
+    str | None,
+    typer.Option(help="Bands of the scene, in the order that inspect MODEL says: 4,3,2."),
+]
+ForceScale = Annotated[
+    bool, typer.Option("--force-scale", help="Accept units other than the model's.")
+]
+ForceGsd = Annotated[bool, typer.Option("--force-gsd", help="Accept a GSD far from the model's.")]
+MemoryGb = Annotated[
+    float | None,
+    typer.Option(
+        help="Memory to work in, GiB; wider rasters are worked through in swaths.",
+        show_default="a quarter of the machine's",
+    ),
+]
+
+
 @dataclass(frozen=True, kw_only=True)
 class WorkFlags:
     """What a user may say on the command line about how a model goes over a scene."""
@@ -36,7 +54,7 @@ class WorkFlags:
     batch_size: Annotated[
         str, typer.Option(help="Tiles that go through the model together, or auto.")
     ] = "auto"
-    device: Annotated[str, typer.Option(help="auto, cuda, cuda:1, mps or cpu.")] = "auto"
+    device: Device = "auto"
     precision: Annotated[
         Literal["auto", "bf16", "fp32"],
         typer.Option(help="auto is bf16 where the processor computes in it."),
@@ -45,10 +63,7 @@ class WorkFlags:
         Literal["none", "d4"],
         typer.Option(help="d4 averages over the flips and rotations: eight times the work."),
     ] = "none"
-    bands: Annotated[
-        str | None,
-        typer.Option(help="Bands of the scene, in the order that inspect MODEL says: 4,3,2."),
-    ] = None
+    bands: Bands = None
     valid: Annotated[
         Literal["all", "any"],
         typer.Option(help="A pixel is valid if all, or any, of its bands are."),
@@ -57,19 +72,9 @@ class WorkFlags:
         Literal["auto", "band", "none"],
         typer.Option(help="Whether a band is alpha; `geohier inspect` says what auto does."),
     ] = "auto"
-    force_scale: Annotated[
-        bool, typer.Option("--force-scale", help="Accept units other than the model's.")
-    ] = False
-    force_gsd: Annotated[
-        bool, typer.Option("--force-gsd", help="Accept a GSD far from the model's.")
-    ] = False
-    memory_gb: Annotated[
-        float | None,
-        typer.Option(
-            help="Memory to work in, GiB; wider rasters are worked through in swaths.",
-            show_default="a quarter of the machine's",
-        ),
-    ] = None
+    force_scale: ForceScale = False
+    force_gsd: ForceGsd = False
+    memory_gb: MemoryGb = None
 
     def predict_options(self) -> "PredictOptions":
         """Return how scenes are predicted.
@@ -249,6 +254,37 @@ class EmbedFlags(WorkFlags, SceneFlags, WritingFlags):
             ConfigError: an option is not of the form that it should have.
         """
         return self.written(replace(super().predict_options(), aoi=self.aoi))
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryFlags(SceneFlags):
+    """What a user may say about scenes that a model's memory is written from."""
+
+    bands: Bands = None
+    device: Device = "auto"
+    force_scale: ForceScale = False
+    force_gsd: ForceGsd = False
+    memory_gb: MemoryGb = None
+
+    @property
+    def of_files(self) -> tuple[str, ...]:
+        """Options that were given and say how files are opened that a user names."""
+        names = ("mosaic", "nodata", "max_pixels", "allow_remote", "allow_ungeoreferenced")
+        given = (name for name in names if getattr(self, name) != getattr(type(self), name))
+        return tuple(name.replace("_", "-") for name in given)
+
+    def predict_options(self) -> "PredictOptions":
+        """Return how scenes are read."""
+        from geohier.inference.options import PredictOptions
+
+        return PredictOptions(
+            aoi=self.aoi,
+            bands=None if self.bands is None else parse_list(self.bands),
+            device=self.device,
+            force_scale=self.force_scale,
+            force_gsd=self.force_gsd,
+            memory_gb=self.memory_gb,
+        )
 
 
 def changed(flags: ModelFlags) -> dict[str, object]:

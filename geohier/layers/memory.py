@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from geohier.config.memory import MemoryConfig
 from geohier.errors import ModelError
@@ -30,9 +31,10 @@ def build_memory(config: MemoryConfig, channels: Sequence[int], classes: int) ->
 class LevelMemory(nn.Module):
     """Adds to each level what the bank of this level holds of cells like these.
 
-    It is written by `write` alone, which training calls after a step; nothing that predicts does. A
-    memory that was never written, or all of whose masses are 0, adds exactly 0: the network answers
-    as if it had none. What a cell reads depends on this cell alone, never on the tile.
+    It is written by `write` alone, which training calls after a step, and an update after a tile;
+    nothing that predicts does. A memory that was never written, or all of whose masses are 0, adds
+    exactly 0: the network answers as if it had none. What a cell reads depends on this cell alone,
+    never on the tile.
 
     Args:
         config: slots, and of what.
@@ -74,7 +76,12 @@ class LevelMemory(nn.Module):
         return torch.cat([weights[:, :1], of_slots.sum(2)], dim=1)
 
     @torch.no_grad()
-    def write(self, labels: Tensor, total: Callable[[Tensor], Tensor]) -> None:
+    def write(
+        self,
+        labels: Tensor,
+        total: Callable[[Tensor], Tensor],
+        counted: Tensor | None = None,
+    ) -> None:
         """Remember what the levels held when the network last looked at a batch in training mode.
 
         A cell is of the class that more than half of its labelled pixels have; motifs go by no
@@ -83,17 +90,27 @@ class LevelMemory(nn.Module):
         Args:
             labels: `(B, H, W)` of this batch, a number beyond the classes where unlabelled.
             total: the sum of a tensor over all processes, each of which writes its own chips.
+            counted: `(B, H, W)`, pixels that count; a cell of more than half others is not written.
+                All do where None.
         """
         seen, self._seen = self._seen, []
         if not seen:
             return
         groups = self._groups(labels, seen)
+        if counted is not None:
+            groups = [_of_counted(group, counted) for group in groups]
         with torch.autocast(labels.device.type, enabled=False):
             for bank, level, group in zip(self.banks, seen, groups, strict=True):
                 assert isinstance(bank, Bank)
                 chip, row, col = _some(group >= 0, CELLS).nonzero(as_tuple=True)
                 cells = level.permute(0, 2, 3, 1)[chip, row, col]
                 bank.write(cells.float(), group[chip, row, col], total)
+
+    def wipe(self) -> None:
+        """Empty all banks: the network answers as if it had no memory."""
+        for bank in self.banks:
+            bank.get_buffer("mass").zero_()
+            bank.get_buffer("sums").zero_()
 
     def forget(self) -> None:
         """Let go of the batch that the network last looked at: nothing will be written of it."""
@@ -109,6 +126,13 @@ class LevelMemory(nn.Module):
             rows = torch.unflatten(counts[-1], 1, (-1, 2)).sum(2)
             counts.append(torch.unflatten(rows, 2, (-1, 2)).sum(3))
         return [majority(counted) for counted in counts]
+
+
+def _of_counted(groups: Tensor, counted: Tensor) -> Tensor:
+    """Return groups without those of cells that pixels do not count of."""
+    stride = counted.shape[-1] // groups.shape[-1]
+    share = functional.avg_pool2d(counted[:, None].float(), stride)[:, 0]
+    return groups.masked_fill(share <= 0.5, -1)
 
 
 def label_counts(labels: Tensor, height: int, width: int, classes: int) -> Tensor:

@@ -22,7 +22,7 @@ from geohier.config.complaints import complaint
 from geohier.config.document import parse_value
 from geohier.config.load import dump_config
 from geohier.config.schema import TrainConfig
-from geohier.errors import ConfigError, ModelError, OutputExistsError
+from geohier.errors import ConfigError, ModelError, OutputExistsError, ResourceError
 from geohier.models.card import ModelCard
 from geohier.models.manifest import (
     CARD,
@@ -145,11 +145,23 @@ def _write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     try:
         for name, data in files.items():
             write_durably(staging / name, data)
+        _read_back(staging, files)
         staging.chmod(0o755)
         move_durably(staging, folder)  # a folder that holds something is not replaced
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
+
+
+def _read_back(folder: Path, files: Mapping[str, bytes]) -> None:
+    for name, data in files.items():
+        with writing(folder / name):
+            found = (folder / name).read_bytes()
+        if found != data:
+            raise ResourceError(
+                f"{folder / name} does not hold what was written: the disk or the file system is "
+                "at fault; choose another folder"
+            )
 
 
 def _read_config(path: Path) -> TrainConfig:

@@ -49,9 +49,9 @@ def evaluate_model(
             directory.
         GeohierError: no scene could be predicted and scored.
     """
-    scenes = _scenes(config.data, split)
+    scenes = scenes_of(config.data, split)
     loaded = load_model(model) if isinstance(model, Path) else model
-    classes = _classes(loaded.card, config.data)
+    classes = classes_of(loaded.card, config.data)
     with _folder(out) as folder:
         pairs, failed = _predict_all(scenes, loaded, folder, options, on_scene)
         rules = _rules(classes, config.data)
@@ -61,7 +61,12 @@ def evaluate_model(
     return replace(done, failures={**earlier, **done.failures})
 
 
-def _scenes(data: DataConfig, split: Split) -> Sequence[LabelledScene]:
+def scenes_of(data: DataConfig, split: Split) -> Sequence[LabelledScene]:
+    """Return the scenes of a split.
+
+    Raises:
+        InputError: there is none.
+    """
     catalog = read_catalog(data)
     scenes = catalog.val if split == "val" else catalog.train
     if not scenes:
@@ -82,8 +87,12 @@ def _rules(classes: tuple[ClassLabel, ...], data: DataConfig) -> LabelRules:
     )
 
 
-def _classes(card: ModelCard, data: DataConfig) -> tuple[ClassLabel, ...]:
-    """Return the model's classes with the label values that the config gives them."""
+def classes_of(card: ModelCard, data: DataConfig) -> tuple[ClassLabel, ...]:
+    """Return the model's classes with the label values that the config gives them.
+
+    Raises:
+        ConfigError: they are not those of the config.
+    """
     values = {one.name: one.values for one in data.classes}
     names = [one.name for one in card.classes]
     if set(names) != values.keys():

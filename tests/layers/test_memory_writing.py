@@ -159,3 +159,15 @@ def test_a_cell_is_of_the_class_that_most_of_its_labels_have(seed: int, stride: 
         known = cell[cell != 255].tolist()
         most = [one for one in range(3) if 2 * known.count(one) > len(known)]
         assert found[at, row, col] == (most[0] if most else -1)
+
+
+@pytest.mark.parametrize("of", ["classes", "motifs"])
+def test_cells_of_pixels_that_do_not_count_are_not_written(of: str) -> None:
+    built, truth = memory(of=of, slots=1), labels()
+    counted = torch.zeros_like(truth, dtype=torch.bool)
+    counted[:, :, 16:64] = True
+    counted[:, 64:66, :16] = True  # half of a cell of the finest level
+    built(telling(truth))
+    built.write(truth, total=alone, counted=counted)
+    cells = [float(bank.mass.sum()) for bank in built.banks]
+    assert cells == [2 * 32 * 12, 2 * 16 * 6, 2 * 8 * 3]
