@@ -292,3 +292,13 @@ def test_training_throughput_is_a_share_of_bare_steps(bench: ModuleType) -> None
     assert "trees" not in page
     none = bench.BENCHES["throughput"].describe(found | {"runs": {"trees": None}})
     assert "\n".join(none) == "Not measured: $GEOHIER_DATA was no folder of the data sets."
+
+
+def test_what_a_memory_brings_is_told_with_its_range(bench: ModuleType) -> None:
+    kept, wiped = (np.array([[[5, 0], [0, hits]]] * 2) for hits in (4, 2))
+    wiped[:, 1, 0] = 2
+    scores = import_module("wiped_memory").compare([(kept, wiped)] * 2, ["ground", "roof"])
+    assert [one["class"] for one in scores] == ["ground", "roof", "macro"]
+    document = {"command": "x", "remark": "", "found": {"models": 2, "scores": scores}}
+    lines = [*import_module("wiped_memory_table").describe(document)]
+    assert "| roof | 1.0000 | 0.5000 | +0.5000 (+0.5000 to +0.5000) |" in lines

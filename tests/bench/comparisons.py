@@ -173,6 +173,25 @@ def _dates() -> Comparison:
     )
 
 
+def _memory() -> Comparison:
+    """Compare a hierarchy with a memory of classes and one without, at two shares of the labels."""
+    variants = {}
+    for percent in (5, 100):
+        few = (*FEW, "model.decoder=hierarchy", f"training.label_share={percent / 100}")
+        memory = "model.hierarchy.memory.slots=8"
+        variants[f"memory, {percent} %"] = Variant(f"memory{percent}", (*few, memory))
+        variants[f"none, {percent} %"] = Variant(f"hierarchy{percent}", few)
+    return Comparison(
+        config="trees",
+        compared="memory",
+        alike="loop, network, epochs",
+        variants=variants,
+        pairs=tuple((f"memory, {at} %", f"none, {at} %") for at in (5, 100)),
+        remark="The blocks that choose the epoch are the same for all: 15 % of the train scenes, "
+        "whose labels a smaller share does not make fewer.",
+    )
+
+
 COMPARISONS: Mapping[str, Comparison] = {
     "buildings": _decoders("buildings"),
     "forest": _decoders("forest"),
@@ -180,6 +199,7 @@ COMPARISONS: Mapping[str, Comparison] = {
     "sampling-trees": _samplers("trees", *SAMPLED),
     "curriculum-trees": _curricula(),
     "labels-trees": _label_shares(),
+    "memory-trees": _memory(),
     "dates-trees": _dates(),
     "pretraining-trees": _pretraining("trees", *FEW),
     "pretraining-buildings": _pretraining("buildings", *BRIEF),

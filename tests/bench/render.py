@@ -19,6 +19,7 @@ import robustness_table
 import scores
 import throughput
 import tiling
+import wiped_memory_table
 from share_plot import draw_shares
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -49,9 +50,9 @@ _NOTHING = ["Not measured."]
 INTRODUCTION = """# Results
 
 This page is written by `make bench` and by `compare.py`, `left_out.py`, `ablations.py`,
-`by_size.py`, `robustness.py` and `probe.py` of tests/bench, from the files in [results/](results/),
-which hold every number behind it. Rates are in raster Mpx/s, which count each pixel of the map
-once; redundancy is how many tile pixels the network sees for each of them."""
+`by_size.py`, `robustness.py`, `wiped_memory.py` and `probe.py` of tests/bench, from the files in
+[results/](results/), which hold every number behind it. Rates are in raster Mpx/s, which count each
+pixel of the map once; redundancy is how many tile pixels the network sees for each of them."""
 
 type Json = Mapping[str, Any]
 
@@ -125,6 +126,7 @@ KINDS: Mapping[str, tuple[str, Describe]] = {
         "Outlines, calibration, noise: ",
         lambda _, one: robustness_table.describe(one),
     ),
+    "wiped-": ("A memory wiped: ", lambda _, one: wiped_memory_table.describe(one)),
     "probe-": ("Scores: probe-", lambda _, one: probe_table.describe(one)),
 }
 """Headings of results and who describes them, by how their names start; the rest are scores."""
