@@ -137,6 +137,8 @@ def _model_lines(path: Path, model: "ModelReport", *, takes: bool) -> Iterator[s
     yield f"predict      {'takes it' if takes else 'refuses it'}"
     if card.gsd_m is not None:
         yield f"trained at   {_range(*card.gsd_m)} m per pixel, chips of {card.tile_size_px} px"
+    if card.scale is not None:
+        yield f"             with objects {_range(*card.scale)} times as large"
     margins = ", ".join(
         f"{share} % within {px} px" for share, px in sorted(card.margins_px.items())
     )

@@ -105,6 +105,7 @@ def _what_happened(outcome: "Outcome") -> str:
     rate = megapixels_per_second(grid.height * grid.width, prediction.seconds)
     tiles = "1 tile" if len(grid) == 1 else f"{len(grid)} tiles"
     text = f"{size} from {tiles} in {prediction.seconds:.1f} s ({rate})"
+    text += _left_early(prediction)
     lost = len(prediction.run.failures)
     if prediction.run.is_all_nodata:
         text += "; no pixel got a class" if prediction.features is None else "; no pixel holds data"
@@ -113,6 +114,19 @@ def _what_happened(outcome: "Outcome") -> str:
         record = f"{outcome.assignment.target.name}.run.json"
         text += f"; {blocks} could not be read and became nodata, see {record}"
     return text
+
+
+def _left_early(prediction: "Prediction") -> str:
+    """Say how many tiles left early, if they may."""
+    exits = prediction.exits
+    if exits is None:
+        return ""
+    total = sum(exits.tiles.values())
+    each = ", ".join(f"{exits.tiles[factor]} at 1/{factor}" for factor in exits.tiles if factor > 1)
+    much = f"{exits.saved:.0%} of the compute saved"
+    if exits.saved < 0:
+        much = f"{-exits.saved:.0%} more compute than without exits"
+    return f"; {exits.early} of {total} tiles left early ({each}): {much}"
 
 
 def _as_dict(outcome: "Outcome") -> dict[str, object]:
@@ -132,6 +146,7 @@ def _as_dict(outcome: "Outcome") -> dict[str, object]:
         "seconds": prediction.seconds,
         "failures": list(prediction.run.failures),
         "notes": list(prediction.notes),
+        **_exits(prediction),
         **_features(prediction),
     }
 
@@ -145,6 +160,13 @@ def _size(prediction: "Prediction") -> str:
     levels = ", ".join(str(level.level) for level in features.levels)
     word = "level" if len(features.levels) == 1 else "levels"
     return f"{features.channels} features of {word} {levels}, {size}"
+
+
+def _exits(prediction: "Prediction") -> dict[str, object]:
+    if prediction.exits is None:
+        return {}
+    tiles = {str(factor): count for factor, count in prediction.exits.tiles.items()}
+    return {"exits": {"tiles": tiles, "compute_saved": round(prediction.exits.saved, 6)}}
 
 
 def _features(prediction: "Prediction") -> dict[str, object]:

@@ -13,6 +13,7 @@ from geohier.cli.usual_options import Overwrite, Restart
 from geohier.errors import ConfigError
 
 if TYPE_CHECKING:
+    from geohier.inference.exits import EarlyExits
     from geohier.inference.options import PredictOptions
     from geohier.raster.reader import OpenOptions
 
@@ -109,6 +110,22 @@ class ModelFlags(WorkFlags):
         list[str] | None,
         typer.Option(metavar="CLASS=P", help="Choose CLASS wherever its probability reaches P."),
     ] = None
+    exits: Annotated[
+        str | None,
+        typer.Option(
+            metavar="4,2",
+            help="Look at tiles 4, then 2 times as coarse first; the first sure answer stands.",
+            show_default="look at all in full",
+        ),
+    ] = None
+    sure: Annotated[
+        float | None,
+        typer.Option(help="Probability that answers must reach to leave.", show_default="0.95"),
+    ] = None
+    sure_share: Annotated[
+        float | None,
+        typer.Option(help="Share of a tile's pixels that must reach it.", show_default="1: all"),
+    ] = None
     sample: Annotated[
         int | None,
         typer.Option(
@@ -125,7 +142,12 @@ class ModelFlags(WorkFlags):
             ConfigError: an option is not of the form that it should have.
         """
         thresholds = parse_thresholds(self.threshold)
-        return replace(super().predict_options(), thresholds=thresholds, sample=self.sample)
+        return replace(
+            super().predict_options(),
+            thresholds=thresholds,
+            sample=self.sample,
+            exits=parse_exits(self.exits, sure=self.sure, share=self.sure_share),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -349,6 +371,27 @@ def parse_thresholds(pairs: Sequence[str] | None) -> dict[str, float]:
         except ValueError:
             raise ConfigError(f"--threshold {name}={value}: {value!r} is not a number") from None
     return parsed
+
+
+def parse_exits(
+    text: str | None, *, sure: float | None, share: float | None
+) -> "EarlyExits | None":
+    """Return the exits behind `4,2` and when they are taken, None where none are given.
+
+    Raises:
+        ConfigError: they are no whole numbers, or what they need is given without them.
+    """
+    from geohier.inference.exits import EarlyExits
+
+    said = {name: one for name, one in (("sure", sure), ("share", share)) if one is not None}
+    if text is None:
+        if said:
+            option = "--sure" if "sure" in said else "--sure-share"
+            raise ConfigError(f"{option} is for --exits, which are missing: give them, as in 4,2")
+        return None
+    if not all(one.isdecimal() for one in parse_list(text)):
+        raise ConfigError(f"--exits {text!r}: give whole numbers, the coarsest first, as in 4,2")
+    return EarlyExits(factors=tuple(map(int, parse_list(text))), **said)
 
 
 def parse_list(text: str) -> tuple[str, ...]:

@@ -54,6 +54,15 @@ class Window:
             width=self.width,
         )
 
+    def grown(self, by: int) -> Self:
+        """Return the rectangle with so many pixels more on each side."""
+        return type(self)(
+            row_off=self.row_off - by,
+            col_off=self.col_off - by,
+            height=self.height + 2 * by,
+            width=self.width + 2 * by,
+        )
+
     def clipped(self, *, height: int, width: int) -> Self:
         """Return the part inside a raster of `height` x `width` pixels.
 

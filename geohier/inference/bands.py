@@ -35,7 +35,7 @@ class PixelBand:
     all_valid: bool
 
     def cut(self, window: Window) -> Pixels:
-        """Cut a window that may overhang the raster; beyond its end the raster is mirrored."""
+        """Cut a window that may overhang the raster; beyond its edges the raster is mirrored."""
         rows = _Span.of(window.row_off, window.row_stop, self.height)
         cols = _Span.of(window.col_off, window.col_stop, self.width)
         at = (slice(None), rows.held_from(self.row_off), cols.held_from(self.col_off))
@@ -60,6 +60,7 @@ class BandReader:
         grid: the raster's tiles.
         columns: tile columns that are asked for.
         promising: False for a tile that holds no pixel that is wanted; it is not read.
+        around: pixels around each tile that are read with it.
     """
 
     def __init__(
@@ -70,14 +71,16 @@ class BandReader:
         *,
         bands: int,
         promising: Callable[[Tile], bool],
+        around: int = 0,
     ) -> None:
         self.reader = reader
         self.grid = grid
         self.columns = columns
         self.bands = bands
         self.promising = promising
+        self.around = around
         first, last = grid.tile(0, columns.start).window, grid.tile(0, columns.stop - 1).window
-        needed = reflected(first.col_off, last.col_stop, grid.width)
+        needed = reflected(first.col_off - around, last.col_stop + around, grid.width)
         self.cols = range(min(needed), max(needed) + 1)
         self._held: Pixels | None = None
         self._rows = range(0)
@@ -87,7 +90,7 @@ class BandReader:
 
         Each is whole, so that it may reach beyond the band, and may be named with other bands too.
         """
-        window = self.grid.tile(row, 0).window
+        window = self.grid.tile(row, 0).window.grown(self.around)
         needed = reflected(window.row_off, window.row_stop, self.grid.height)
         failures = self._advance(range(min(needed), max(needed) + 1))
         assert self._held is not None
@@ -141,10 +144,10 @@ class BandReader:
         return wide, failures
 
     def _promising_columns(self, rows: range) -> range:
-        spans = [
-            _Span.of(tile.window.col_off, tile.window.col_stop, self.grid.width)
-            for tile in self._promising_tiles(rows, self.cols)
+        windows = [
+            tile.window.grown(self.around) for tile in self._promising_tiles(rows, self.cols)
         ]
+        spans = [_Span.of(one.col_off, one.col_stop, self.grid.width) for one in windows]
         if not spans:
             return range(0)
         return range(min(span.low for span in spans), max(span.end for span in spans))
@@ -157,9 +160,9 @@ class BandReader:
 
     def _promising_tiles(self, rows: range, cols: range) -> Iterator[Tile]:
         """Yield the tiles of these columns that look at some of these pixels and are not empty."""
-        grid = self.grid
-        across = _tiles_over(cols, grid, grid.columns, grid.width)
-        for row in _tiles_over(rows, grid, grid.rows, grid.height):
+        grid, around = self.grid, self.around
+        across = _tiles_over(cols, grid, grid.columns, grid.width, around)
+        for row in _tiles_over(rows, grid, grid.rows, grid.height, around):
             for column in range(
                 max(across.start, self.columns.start), min(across.stop, self.columns.stop)
             ):
@@ -170,18 +173,23 @@ class BandReader:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Span:
-    """A stretch of an axis that may overhang its end: `start..stop`, of which `low..end` is there.
+    """A stretch of an axis that may overhang its ends: `start..stop`, of which `low..end` is there.
 
-    Mirroring what is there by `extra` pixels, and leaving out the first `skip`, gives the stretch.
+    Mirroring what is there by `extra` pixels, and leaving out the first `skip`, gives the stretch;
+    of one that begins before the axis does, `places` says which of the pixels stand where.
     """
 
     low: int
     end: int
     skip: int = 0
     extra: int = 0
+    places: tuple[int, ...] | None = None
 
     @classmethod
     def of(cls, start: int, stop: int, length: int) -> "_Span":
+        if start < 0:
+            places = reflected(start, stop, length)
+            return cls(low=min(places), end=max(places) + 1, places=tuple(places))
         if stop <= length:
             return cls(low=start, end=stop)
         low = min(reflected(start, stop, length))
@@ -192,22 +200,33 @@ class _Span:
         return slice(self.low - origin, self.end - origin)
 
 
-def _tiles_over(pixels: range, grid: TileGrid, count: int, length: int) -> range:
+def _tiles_over(pixels: range, grid: TileGrid, count: int, length: int, around: int = 0) -> range:
     """Return which of the `count` tiles of an axis look at some of its pixels, mirrored or not."""
-    first = (pixels.start - grid.size) // grid.step + 1
-    last = (pixels.stop - 1) // grid.step
-    after = (last + 1) * grid.step
-    if last + 1 < count and _Span.of(after, after + grid.size, length).low < pixels.stop:
-        last += 1  # the end of the raster, mirrored, reaches above the last tile's own pixels
-    return range(max(first, 0), min(last + 1, count))
+    first = (pixels.start - around - grid.size) // grid.step + 1
+    last = min((pixels.stop - 1 + around) // grid.step, count - 1)
+    overhanging = (length - around - grid.size) // grid.step + 1  # the first whose end is mirrored
+    for tile in range(max(last + 1, overhanging), count):
+        start = tile * grid.step - around
+        if _Span.of(start, start + grid.size + 2 * around, length).low < pixels.stop:
+            last = tile  # the end of the raster, mirrored, reaches above the tile's own pixels
+    return range(max(first, 0), last + 1)
 
 
 def _mirrored[T: np.generic](there: NDArray[T], rows: _Span, cols: _Span) -> NDArray[T]:
     """Mirror `(C, H, W)` beyond the raster's end; slices are faster than indexing by place."""
+    if rows.places is not None:
+        there, rows = there[:, _held(rows)], _Span(low=rows.low, end=rows.end)
+    if cols.places is not None:
+        there, cols = there[:, :, _held(cols)], _Span(low=cols.low, end=cols.end)
     if not rows.extra and not cols.extra:
         return there
     padded = np.pad(there, ((0, 0), (0, rows.extra), (0, cols.extra)), mode="reflect")
     return padded[:, rows.skip :, cols.skip :]
+
+
+def _held(span: _Span) -> NDArray[np.intp]:
+    """Return the places of a stretch, counted from the first pixel of it that is there."""
+    return np.array(span.places, np.intp) - span.low
 
 
 def _all(valid: NDArray[np.bool_]) -> bool:

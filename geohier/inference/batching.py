@@ -5,7 +5,7 @@ of the band in memory. Tiles without a pixel that is wanted never reach the mode
 """
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import batched
 
 import numpy as np
@@ -24,19 +24,33 @@ from geohier.raster.source import PixelReader
 class TileBatch:
     """Tiles that go through the model together, in the source's own units.
 
+    Args:
+        around: pixels around each tile, on all sides, that were cut with it.
+
     Shape:
-        - pixels: `(B, C, size, size)`
-        - valid: `(B, 1 or C, size, size)`, None where everything is valid
+        - pixels: `(B, C, side, side)`, of tiles and what is around them
+        - valid: `(B, 1 or C, side, side)`, None where everything is valid
     """
 
     tiles: tuple[Tile, ...]
     pixels: Tensor
     valid: Tensor | None
+    around: int = 0
+
+    def alone(self, places: Sequence[int]) -> "TileBatch":
+        """Return some of the tiles without what is around them."""
+        valid = None if self.valid is None else self._inner(self.valid, places)
+        tiles = tuple(self.tiles[at] for at in places)
+        return TileBatch(tiles=tiles, pixels=self._inner(self.pixels, places), valid=valid)
+
+    def _inner(self, values: Tensor, places: Sequence[int]) -> Tensor:
+        inner = slice(self.around, values.shape[-1] - self.around)
+        return values[list(places)][..., inner, inner].contiguous()
 
     def pinned(self) -> "TileBatch":
         """Return the batch in memory that a GPU copies from while it computes."""
         valid = None if self.valid is None else self.valid.pin_memory()
-        return TileBatch(tiles=self.tiles, pixels=self.pixels.pin_memory(), valid=valid)
+        return replace(self, pixels=self.pixels.pin_memory(), valid=valid)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,13 +73,13 @@ class TileRow:
     wanted: NDArray[np.bool_]
     failures: tuple[Window, ...]
 
-    def batches(self, size: int) -> Generator[TileBatch]:
-        """Yield the tiles that the model has to see, `size` at a time."""
+    def batches(self, size: int, around: int = 0) -> Generator[TileBatch]:
+        """Yield the tiles that the model has to see, `size` at a time, with pixels around them."""
         for tiles in batched((t for t in self.tiles if t.column in self.seen), size):
-            cuts = [self.band.cut(tile.window) for tile in tiles]
+            cuts = [self.band.cut(tile.window.grown(around)) for tile in tiles]
             pixels = stacked([cut.values for cut in cuts])
             valid = None if self.band.all_valid else stacked([cut.valid for cut in cuts])
-            yield TileBatch(tiles=tiles, pixels=pixels, valid=valid)
+            yield TileBatch(tiles=tiles, pixels=pixels, valid=valid, around=around)
 
 
 def stacked(cuts: Sequence[NDArray[np.generic]]) -> Tensor:
@@ -83,6 +97,7 @@ class TileRowReader:
         columns: tile columns that are asked for.
         bands: how many bands the reader reads.
         area: area of interest; pixels outside get no answer, tiles outside are not read.
+        around: pixels around each tile that are read with it.
     """
 
     def __init__(
@@ -93,12 +108,15 @@ class TileRowReader:
         columns: range,
         bands: int,
         area: AreaOfInterest | None = None,
+        around: int = 0,
     ) -> None:
         self.reader = reader
         self.grid = grid
         self.columns = columns
         self.area = area
-        self._bands = BandReader(reader, grid, columns, bands=bands, promising=self.promising)
+        self._bands = BandReader(
+            reader, grid, columns, bands=bands, promising=self.promising, around=around
+        )
 
     def promising(self, tile: Tile) -> bool:
         """Return False where no pixel of a tile can be wanted, without reading it."""

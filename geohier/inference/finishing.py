@@ -3,7 +3,7 @@
 tile rows, read ahead -> batches -> scores -> blended strips
 """
 
-from collections.abc import Collection, Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -12,6 +12,7 @@ from geohier.geo.window import Window
 from geohier.inference.batching import TileBatch, TileRow, TileRowReader
 from geohier.inference.blending import RowBlender, Scored, Strip, finished_by
 from geohier.inference.cells import any_in_cell, pixels_of_cells, tiles_of_cells
+from geohier.inference.early import EarlyAnswers
 from geohier.inference.job import Job
 from geohier.inference.progress import Meter, Progress
 from geohier.inference.row_runs import RowRun, with_row_above
@@ -28,12 +29,14 @@ class FinishedPart:
         strip: its layers.
         failures: blocks that could not be read, found since the part before.
         forced_batch: batch that the device's memory allowed, if smaller than planned.
+        counts: how many of its tiles left with a look of each factor, where they may leave early.
     """
 
     index: int
     strip: Strip
     failures: tuple[Window, ...]
     forced_batch: int | None
+    counts: Mapping[str, int]
 
 
 def finished_parts(
@@ -45,22 +48,42 @@ def finished_parts(
     """
     meter = Meter(job.plan, done, progress)
     rows = job.plan.grid.rows
+    early = early_answers(job)
     with job.scorer() as scorer:
         for number, swath in enumerate(job.plan.swaths):
             asked = [row for row in range(rows) if number * rows + row not in done]
             for run in with_row_above(asked):
-                yield from _finish_rows(job, scorer, swath, run, number * rows, meter)
+                yield from _finish_rows(job, scorer, early, swath, run, number * rows, meter)
+
+
+def early_answers(job: Job) -> EarlyAnswers | None:
+    """Return what tries the exits of a job, if it has some."""
+    exits, card = job.options.exits, job.predictor.card
+    if exits is None:
+        return None
+    return EarlyAnswers(exits, job.plan.grid, card, job.reduction.blendable)
 
 
 def _finish_rows(
-    job: Job, scorer: Scorer, swath: range, run: RowRun, first: int, meter: Meter
+    job: Job,
+    scorer: Scorer,
+    early: EarlyAnswers | None,
+    swath: range,
+    run: RowRun,
+    first: int,
+    meter: Meter,
 ) -> Generator[FinishedPart]:
     """Blend consecutive tile rows; the row above the first asked for only hands over."""
     grid, stride = job.plan.grid, job.predictor.stride
     cells = tiles_of_cells(grid, stride)
     blender = RowBlender(cells, job.reduction, columns=swath, device=scorer.device)
     reader = TileRowReader(
-        job.reader, grid, columns=swath, bands=len(job.match.indexes), area=job.area
+        job.reader,
+        grid,
+        columns=swath,
+        bands=len(job.match.indexes),
+        area=job.area,
+        around=0 if early is None else early.reach,
     )
     unread: tuple[Window, ...] = ()
     finals = ((row, pixels_of_cells(blender.strip_window(row), stride, grid)) for row in run.rows)
@@ -70,27 +93,34 @@ def _finish_rows(
             unread += tiles.failures
             _refuse_unread(job, unread)
             asked = tiles.row >= run.asked_from
-            scores = scored(tiles, scorer, job.plan.batch_size)
+            scores = scored(tiles, scorer, job.plan.batch_size, early)
             counted = meter.watch(scores, finished_by(swath) if asked else range(0))
             wanted = any_in_cell(tiles.wanted, stride)
             strip = blender.blend_row(tiles.row, counted, wanted)
             scorer.check_finite()
+            counts = {} if early is None else early.counts(finished_by(swath))
             if not asked:
                 continue
             forced, scorer.smallest_batch = scorer.smallest_batch, None
             yield FinishedPart(
-                index=first + tiles.row, strip=strip, failures=unread, forced_batch=forced
+                index=first + tiles.row,
+                strip=strip,
+                failures=unread,
+                forced_batch=forced,
+                counts=counts,
             )
             unread = ()
 
 
-def scored(tiles: TileRow, scorer: Scorer, batch_size: int) -> Iterator[Scored]:
+def scored(
+    tiles: TileRow, scorer: Scorer, batch_size: int, early: EarlyAnswers | None = None
+) -> Iterator[Scored]:
     """Yield all tiles of a row with their scores, None for those that the model did not see."""
-    batches = tiles.batches(batch_size)
+    batches = tiles.batches(batch_size, 0 if early is None else early.reach)
     if scorer.device.type == "cuda":  # cut and pin the next batches while the device computes
         batches = ahead(map(TileBatch.pinned, batches), depth=2)
     with closing(batches):
-        scores = scorer.score(batches)
+        scores = scorer.score(batches) if early is None else early.score(batches, scorer)
         for tile in tiles.tiles:
             yield next(scores) if tile.column in tiles.seen else (tile, None)
 

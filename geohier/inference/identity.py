@@ -31,7 +31,7 @@ CHOICES_THAT_DECIDE = (
     "memory_gb",
 )
 """Options of which another value would be another run; tiles, bands and layers stand beside."""
-WHERE_GIVEN = ("tree_level", "sample")
+WHERE_GIVEN = ("tree_level", "sample", "exits")
 """The same, but runs without them are those that they were before there was such an option."""
 
 
@@ -161,6 +161,8 @@ def _deciding(options: PredictOptions) -> dict[str, object]:
     values = {name: getattr(options, name) for name in CHOICES_THAT_DECIDE}
     given = {name: getattr(options, name) for name in WHERE_GIVEN}
     values |= {name: value for name, value in given.items() if value is not None}
+    if options.exits is not None:
+        values["exits"] = options.exits.identity
     return {name: dict(v) if name == "thresholds" else v for name, v in values.items()}
 
 

@@ -19,6 +19,7 @@ from geohier.inference.contract import (
     check_values,
     match_scene,
 )
+from geohier.inference.exits import check_exits
 from geohier.inference.feature_reduction import FeatureReduction
 from geohier.inference.features import Features
 from geohier.inference.options import PredictOptions
@@ -97,6 +98,7 @@ def check_options(options: PredictOptions, predictor: Predictor) -> None:
     choose_device(options.device)
     creation_options(options.creation)
     _reduction(options, card, features)
+    _exit_notes(options, card)
     choose_grid(
         card,
         height=LARGE_PX,
@@ -125,6 +127,7 @@ def prepare(source: PixelSource, predictor: Predictor, options: PredictOptions) 
         for one in dict.fromkeys((match.choice, *match.choice.by_date()))
     )
     apart = apart or [reader]
+    exit_notes = _exit_notes(options, card)
     gsd_notes = () if options.force_gsd else check_gsd(source, card)
     if not options.force_scale:
         check_encoding(source, match, card)
@@ -141,8 +144,14 @@ def prepare(source: PixelSource, predictor: Predictor, options: PredictOptions) 
         reduction=_reduction(options, card, predictor.features),
         layers=_layers(options, card, predictor.features),
         area=None if options.aoi is None else read_area(options.aoi, source.geobox),
-        notes=(*match.notes, *reader.notes, *gsd_notes, *own_notes, *plan.notes),
+        notes=(*match.notes, *reader.notes, *gsd_notes, *own_notes, *exit_notes, *plan.notes),
     )
+
+
+def _exit_notes(options: PredictOptions, card: ModelCard) -> tuple[str, ...]:
+    if options.exits is None:
+        return ()
+    return check_exits(options.exits, card, any_gsd=options.force_gsd)
 
 
 def _normalised_by(
@@ -173,10 +182,11 @@ def _reduction(
     options: PredictOptions, card: ModelCard, features: Features | None
 ) -> Reduction | FeatureReduction:
     if features is not None:
-        if options.layers != (LABELS,) or options.thresholds or options.tree_level is not None:
+        chosen = options.tree_level is not None or options.exits is not None
+        if options.layers != (LABELS,) or options.thresholds or chosen:
             raise ConfigError(
                 "features have no classes: leave out probabilities, confidence, entropy, "
-                "thresholds and the level of a tree"
+                "thresholds, the level of a tree and exits"
             )
         return FeatureReduction(features=features.channels)
     level = tree_level(card, options.tree_level)

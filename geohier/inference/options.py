@@ -6,6 +6,7 @@ from pathlib import Path
 
 from geohier.efficiency.precision import Precision
 from geohier.errors import ConfigError
+from geohier.inference.exits import EarlyExits
 from geohier.inference.tile_choice import Blend
 from geohier.inference.tree_level import mapped_classes
 from geohier.models.card import ModelCard
@@ -33,6 +34,7 @@ class PredictOptions:
         batch_size: tiles that go through the model together; None lets the device decide.
         device: `auto`, `cuda`, `mps` or `cpu`.
         precision: `auto`, `bf16` or `fp32`.
+        exits: coarser looks at a tile that may stand for its answer; None looks at all in full.
         symmetric: average over the eight flips and rotations of each tile (`--tta d4`).
         sample: seed of the map that is drawn by a model with latents; None goes by their means.
         bands: bands of the scene in the order of the card's `bands.inputs`, which are those that
@@ -61,6 +63,7 @@ class PredictOptions:
     batch_size: int | None = None
     device: str = "auto"
     precision: Precision = "auto"
+    exits: EarlyExits | None = None
     symmetric: bool = False
     sample: int | None = None
     bands: tuple[str, ...] | None = None
@@ -82,6 +85,8 @@ class PredictOptions:
         if self.bands is not None and not all(self.bands):
             raise ConfigError("a band without a name: give names or numbers, as in 4,3,2")
         self._check_sample()
+        if self.exits is not None and self.sample is not None:
+            raise ConfigError("sample draws at one resolution: leave out the sample or the exits")
         for name, threshold in self.thresholds.items():
             if not 0 <= threshold <= 1:
                 raise ConfigError(f"threshold {name}={threshold:g} is not from 0 to 1")

@@ -19,6 +19,7 @@ from torch import nn
 from geohier.data.scene import Scene, open_scene
 from geohier.errors import FINISHED_WITH_FAILURES
 from geohier.geo.window import Window
+from geohier.inference.exits import Exits
 from geohier.inference.feature_encoding import measure_encodings
 from geohier.inference.feature_reduction import FeatureReduction
 from geohier.inference.features import Features
@@ -42,6 +43,7 @@ from geohier.models.card import ModelCard
 from geohier.models.directory import LoadedModel
 from geohier.raster.layers import features_layer, layer_path
 from geohier.raster.parts import FinishedRun, PartStore, UpToDate, open_run
+from geohier.raster.record import Fact
 from geohier.raster.source import PixelSource
 
 LOG = logging.getLogger(__name__)
@@ -65,6 +67,7 @@ class Prediction:
         notes: what a user should know.
         up_to_date: whether everything was there already.
         seconds: time that this call took.
+        exits: where the tiles left, if they could leave early.
     """
 
     run: FinishedRun
@@ -74,6 +77,7 @@ class Prediction:
     notes: tuple[str, ...]
     up_to_date: bool
     seconds: float
+    exits: Exits | None = None
 
     @property
     def exit_code(self) -> int:
@@ -147,7 +151,8 @@ def run_job(job: Job, target: Path, progress: Progress | None = None) -> Predict
             segment(job, run, progress)
             check_unchanged(inputs_of(job.source), inputs)
             LOG.info("%s: all parts are there; writing %s", job.source.name, target)
-            finished = run.finish(content_tags(job), [{"note": note} for note in job.notes])
+            notes = [{"note": note} for note in job.notes]
+            finished = run.finish(content_tags(job), [*notes, *_saved(job, run.counts)])
     return Prediction(
         run=finished,
         plan=job.plan,
@@ -156,7 +161,19 @@ def run_job(job: Job, target: Path, progress: Progress | None = None) -> Predict
         notes=(*job.notes, _nothing_there(job)) if finished.is_all_nodata else job.notes,
         up_to_date=isinstance(run, UpToDate),
         seconds=time.perf_counter() - started,
+        exits=_exits(job, finished.counts),
     )
+
+
+def _exits(job: Job, counts: Mapping[str, int]) -> Exits | None:
+    if job.options.exits is None:
+        return None
+    return Exits.of(counts, job.options.exits.views(job.plan.grid, job.predictor.card))
+
+
+def _saved(job: Job, counts: Mapping[str, int]) -> list[Fact]:
+    exits = _exits(job, counts)
+    return [] if exits is None else [{"compute_saved": round(exits.saved, 6)}]
 
 
 def _check_target(job: Job, target: Path) -> None:
@@ -173,7 +190,8 @@ def segment(job: Job, store: PartStore, progress: Progress | None = None) -> Non
     def write(part: FinishedPart) -> None:
         failures = [_failure(window) for window in part.failures]
         notes = [{"batch_size": part.forced_batch}] if part.forced_batch else []
-        store.write(part.index, part.strip.window, part.strip.layers, failures, notes)
+        strip, counts = part.strip, part.counts
+        store.write(part.index, strip.window, strip.layers, failures, notes, counts)
 
     parts = finished_parts(job, store.finished, progress)
     with behind(write) as hand_over, closing(parts):

@@ -94,6 +94,10 @@ def plan_work(
     )
     fixed = _tile_bytes(grid.size, card, answers, on_host, dates)
     per_column = _bytes_per_tile_column(reader, grid, card, answers, dates)
+    if options.exits is not None:
+        reach = max(view.reach for view in options.exits.views(grid, card))
+        fixed += dates * on_host * _around_bytes(grid.size, reach, card)
+        per_column += dates * grid.step * 2 * reach * (len(card.bands) * reader.dtype.itemsize + 1)
     columns = (allowed - fixed) // per_column
     if columns < min(2, grid.columns):
         raise ConfigError(
@@ -147,6 +151,11 @@ def _tile_bytes(size: int, card: ModelCard, answers: int, batch_size: int, dates
     pixels = 2 * channels_of(card) * 4
     network = NETWORK_BYTES_PER_CELL // finest**2
     return batch_size * size**2 * (scores + dates * (network + pixels))
+
+
+def _around_bytes(size: int, reach: int, card: ModelCard) -> int:
+    """What lies around a tile, where it is cut with it, as it is read and as the model sees it."""
+    return 2 * channels_of(card) * 4 * ((size + 2 * reach) ** 2 - size**2)
 
 
 def _bytes_per_tile_column(

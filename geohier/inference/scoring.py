@@ -6,6 +6,7 @@ from datetime import date
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from geohier.errors import ModelError, ResourceError
 from geohier.geo.dates import when
@@ -14,7 +15,7 @@ from geohier.inference.batching import TileBatch
 from geohier.inference.blending import Scored
 from geohier.inference.features import Features
 from geohier.inference.symmetry import D4, mean_features, mean_scores
-from geohier.layers.dates import with_dates
+from geohier.layers.dates import coarser, with_dates
 from geohier.models.card import ModelCard
 
 
@@ -73,7 +74,7 @@ class Scorer:
             ResourceError: not even one tile fits the memory of the device.
         """
         for batch in batches:
-            yield from zip(batch.tiles, self._fitting(batch), strict=True)
+            yield from zip(batch.tiles, self.fitting(batch), strict=True)
 
     def normalised(self, batch: TileBatch) -> Tensor:
         """Return what the model reads, `(B, C, H, W)`: invalid pixels stand at the band's mean.
@@ -88,8 +89,21 @@ class Scorer:
             pixels.masked_fill_(~valid, 0.0)
         return pixels if self.when is None else with_dates(pixels, valid, self.when)
 
-    def _fitting(self, batch: TileBatch) -> Tensor:
-        """Score a batch in pieces that fit: after running out of memory, in halves."""
+    def coarser(self, image: Tensor, factor: int) -> Tensor:
+        """Return what the model reads of an image whose pixels are so many times as long."""
+        if self.when is None:
+            return functional.avg_pool2d(image, factor)
+        return coarser(image, len(self.card.bands), factor)
+
+    def fitting(self, batch: TileBatch) -> Tensor:
+        """Return the scores `(B, K, H, W)` of a batch, in pieces that fit.
+
+        After running out of memory, it is scored in halves.
+
+        Raises:
+            ModelError: as of `score`.
+            ResourceError: not even one tile fits the memory of the device.
+        """
         pixels, corners = self.normalised(batch), corners_of(batch.tiles)
         size = len(batch.tiles)
         while True:

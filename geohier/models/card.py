@@ -29,6 +29,8 @@ class ModelCard:
         stride: tile offsets and sizes are multiples of it, in pixels.
         strides: stride of each pyramid level, finest first; empty where there is no pyramid.
         gsd_m: smallest and largest ground sample distance of the training images, in metres.
+        scale: smallest and largest factor by which objects were shrunk or grown in training, as if
+            the GSD varied; None where it is not known.
         tile_size_px: size of the chips it was trained on.
         margins_px: radius, in pixels, that holds the given per cent of the effective receptive
             field, such as `{90: 40, 95: 56, 99: 110}`; empty where it was not measured.
@@ -48,6 +50,7 @@ class ModelCard:
     stride: int = 1
     strides: tuple[int, ...] = ()
     gsd_m: tuple[float, float] | None = None
+    scale: tuple[float, float] | None = None
     tile_size_px: int | None = None
     margins_px: Mapping[int, int] = field(default_factory=dict)
     tile_dependent: bool = False
@@ -63,6 +66,8 @@ class ModelCard:
             raise ConfigError(f"a model needs two classes or more, found {len(self.classes)}")
         if self.stride < 1:
             raise ConfigError(f"a stride must be 1 px or more, found {self.stride}")
+        if self.scale is not None and not 0 < self.scale[0] <= self.scale[1] < float("inf"):
+            raise ConfigError(f"a scale rises from above 0, found {self.scale}")
         names = tuple(one.name for one in self.classes)
         if self.tree is not None and self.tree.classes != names:
             raise ConfigError(

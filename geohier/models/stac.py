@@ -20,7 +20,9 @@ FORMAT = 1
 
 TREE = "geohier:class_tree"
 DATES = "geohier:dates"
-"""Field of the groups that each class is in; only there if they have groups."""
+SCALE = "geohier:scale"
+"""Fields that are only there where they say something: groups of the classes, dates of a stack, and
+how much smaller and larger objects were than the images show them, in training."""
 
 EXTENSIONS = [
     "https://stac-extensions.github.io/raster/v2.0.0/schema.json",
@@ -118,12 +120,17 @@ def _card(found: Mapping[str, Any]) -> ModelCard:
         trained_on=dict(found["geohier:trained_on"]),
         scores=dict(found["geohier:scores"]),
         versions={str(name): str(version) for name, version in found["geohier:versions"].items()},
+        scale=_scale(found.get(SCALE)),
         dates=None if found.get(DATES) is None else int(found[DATES]),
     )
 
 
 def _tree(found: object, classes: Sequence[ClassLabel]) -> ClassTree | None:
     return None if found is None else ClassTree.from_json(found, [one.name for one in classes])
+
+
+def _scale(found: Sequence[float] | None) -> tuple[float, float] | None:
+    return None if found is None else (float(found[0]), float(found[1]))
 
 
 def _normalise(found: object) -> NormaliseBy:
@@ -148,6 +155,7 @@ def _own_fields(card: ModelCard) -> Json:
         "geohier:scores": dict(card.scores),
         "geohier:versions": dict(card.versions),
         **({} if card.tree is None else {TREE: card.tree.to_json()}),
+        **({} if card.scale is None else {SCALE: list(card.scale)}),
         **({} if card.dates is None else {DATES: card.dates}),
     }
 

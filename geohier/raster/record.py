@@ -8,14 +8,18 @@ OUT.run.json            what the finished run made and had to leave out; no part
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 from geohier.errors import ResourceError
 from geohier.geo.window import Window
 from geohier.raster.durable import append_durably, sha256_of, write_durably
+
+COUNTS = "counts"
+"""Field of what is counted."""
 
 type Fact = Mapping[str, object]
 """Something worth keeping, as JSON has it, such as the window of a block that cannot be read."""
@@ -58,6 +62,7 @@ class Part:
     files: Mapping[str, PartFile]
     failures: tuple[Fact, ...] = ()
     notes: tuple[Fact, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Return the part as one line of the journal."""
@@ -66,7 +71,7 @@ class Part:
             layer: {"name": f.name, "sha256": f.sha256, "size": f.size, "pixels": f.pixels}
             for layer, f in self.files.items()
         }
-        facts = {"failures": [*self.failures], "notes": [*self.notes]}
+        facts = {"failures": [*self.failures], "notes": [*self.notes], **_counted(self.counts)}
         fields = {"index": self.index, "window": window, "files": files} | facts
         return json.dumps(fields | {"check": _checksum(fields)})
 
@@ -86,6 +91,7 @@ class Part:
             files={layer: PartFile(**file) for layer, file in fields["files"].items()},
             failures=tuple(fields["failures"]),
             notes=tuple(fields["notes"]),
+            counts=dict(fields.get(COUNTS, {})),
         )
 
 
@@ -161,6 +167,7 @@ class RunRecord:
         outputs: the finished file of each layer; empty while the run goes on.
         failures: what had to be left out.
         notes: what else is worth knowing, such as a smaller batch.
+        counts: what was counted, summed over the parts.
     """
 
     fingerprint: Fact
@@ -168,6 +175,7 @@ class RunRecord:
     outputs: Mapping[str, FileFact]
     failures: tuple[Fact, ...] = ()
     notes: tuple[Fact, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
 
     def write(self, path: Path) -> None:
         """Write the record as JSON; what was there before stays until the new one is whole.
@@ -184,6 +192,7 @@ class RunRecord:
             },
             "failures": [*self.failures],
             "notes": [*self.notes],
+            **_counted(self.counts),
         }
         write_durably(path, (json.dumps(fields, indent=1) + "\n").encode())
 
@@ -205,6 +214,7 @@ class RunRecord:
                 outputs={k: FileFact(**file) for k, file in fields["outputs"].items()},
                 failures=tuple(fields["failures"]),
                 notes=tuple(fields["notes"]),
+                counts={name: int(count) for name, count in fields.get(COUNTS, {}).items()},
             )
         except (ValueError, KeyError, TypeError, AttributeError):
             return None
@@ -219,6 +229,24 @@ def united(facts: Iterable[Iterable[Fact]]) -> tuple[Fact, ...]:
     """
     by_text = {json.dumps(fact): fact for some in facts for fact in some}
     return tuple(by_text[text] for text in sorted(by_text, key=_by_size))
+
+
+def summed(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Return the sums of counts by name, in the order of the names.
+
+    Example:
+        >>> summed([{"b": 1}, {"b": 2, "a": 1}])
+        {'a': 1, 'b': 3}
+    """
+    total: Counter[str] = Counter()
+    for one in counts:
+        total.update(one)
+    return dict(sorted(total.items()))
+
+
+def _counted(counts: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """Return the field of counts: where nothing is counted, there is none."""
+    return {COUNTS: dict(counts)} if counts else {}
 
 
 def _by_size(text: str) -> list[tuple[int, str]]:

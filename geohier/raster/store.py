@@ -34,6 +34,7 @@ from geohier.raster.record import (
     PartFile,
     RunRecord,
     as_json,
+    summed,
     united,
 )
 
@@ -58,6 +59,11 @@ class FinishedRun:
     def notes(self) -> tuple[Fact, ...]:
         """What else is worth knowing, such as a smaller batch."""
         return self.record.notes
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """What was counted while it was made."""
+        return self.record.counts
 
     @property
     def is_all_nodata(self) -> bool:
@@ -116,6 +122,11 @@ class PartStore:
         """What the first start decided, such as the batch size, and this start must keep."""
         return self._run.settings
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """What was counted in the parts that are there, summed."""
+        return summed(part.counts for part in self._parts.values())
+
     def decide(self, name: str, value: object) -> None:
         """Add to the settings something that is only known now; later starts keep it.
 
@@ -134,6 +145,7 @@ class PartStore:
         layers: Mapping[str, NDArray[np.uint8] | NDArray[np.uint16]],
         failures: Sequence[Fact] = (),
         notes: Sequence[Fact] = (),
+        counts: Mapping[str, int] | None = None,
     ) -> None:
         """Keep a finished window.
 
@@ -144,6 +156,7 @@ class PartStore:
             failures: what had to be left out here; a run with failures ends with exit code 6. What
                 several parts name counts once.
             notes: what else is worth knowing, such as a smaller batch.
+            counts: what was counted here, to be summed over the parts.
 
         Raises:
             ResourceError: the disk is full or failing; nothing of this part is kept.
@@ -158,6 +171,7 @@ class PartStore:
             files=files,
             failures=tuple(failures),
             notes=tuple(notes),
+            counts=counts or {},
         )
         with writing(self.folder):
             sync(self.folder)
@@ -190,6 +204,7 @@ class PartStore:
             outputs=made,
             failures=united(part.failures for part in parts),
             notes=(*notes, *united(part.notes for part in parts), *_remarks(parts, self.layers)),
+            counts=self.counts,
         )
         self._publish(record)
         discard_parts(self.target)

@@ -64,6 +64,7 @@ def describe(
         stride=larger * ladder.coarsest,
         strides=tuple(larger * stride for stride in ladder.strides),
         gsd_m=None if data.gsd_m is None else (data.gsd_m[0] / larger, data.gsd_m[1] / larger),
+        scale=config.augment.scale,
         tile_size_px=larger * config.chips.size_px,
         margins_px={share: larger * radius for share, radius in field.margins_px.items()},
         tile_dependent=sees_all or field.tile_dependent,

@@ -11,13 +11,15 @@ from geohier.geo.window import Window, intersection
 from geohier.inference.bands import BandReader
 from geohier.raster.source import Pixels
 
+AROUND = st.just(0) | st.integers(0, 30)
 
-def mirrored(values: np.ndarray, grid: TileGrid) -> np.ndarray:
-    """Return `(C, H, W)` as far as the last tiles look, mirrored at its end."""
+
+def mirrored(values: np.ndarray, grid: TileGrid, around: int = 0) -> np.ndarray:
+    """Return `(C, H, W)` as far as all tiles look, mirrored at its edges."""
     for axis, count in ((1, grid.rows), (2, grid.columns)):
         extra = [(0, 0)] * 3
         length = values.shape[axis]
-        extra[axis] = (0, max(0, (count - 1) * grid.step + grid.size - length))
+        extra[axis] = (around, max(0, (count - 1) * grid.step + grid.size - length) + around)
         values = np.pad(values, extra, mode="reflect" if length > 1 else "edge")
     return values
 
@@ -39,14 +41,14 @@ class DamagedReader(ArrayReader):
         return self.read(window), tuple(one for one in lost if intersection(one, window))
 
 
-@given(grids(), st.integers(1, 20), st.floats(0, 1), st.integers(0, 2**32 - 1), st.data())
+@given(grids(), AROUND, st.integers(1, 20), st.floats(0, 1), st.integers(0, 999), st.data())
 def test_wanted_tiles_see_all_of_their_surroundings_wherever_reading_begins(
-    grid: TileGrid, block: int, share: float, seed: int, data: st.DataObject
+    grid: TileGrid, around: int, block: int, share: float, seed: int, data: st.DataObject
 ) -> None:
     rng = np.random.default_rng(seed)
     wanted = rng.random((grid.rows, grid.columns)) < share
     values = rng.integers(1, 1000, (1, grid.height, grid.width), dtype="int16")
-    whole = mirrored(values, grid)
+    whole = mirrored(values, grid, around)
     left = data.draw(st.integers(0, grid.columns - 1))
     reader = BandReader(
         ArrayReader(values, block_shape=(block, block)),
@@ -54,13 +56,14 @@ def test_wanted_tiles_see_all_of_their_surroundings_wherever_reading_begins(
         range(left, grid.columns),
         bands=1,
         promising=lambda tile: bool(wanted[tile.row, tile.column]),
+        around=around,
     )
     for row in range(data.draw(st.integers(0, grid.rows - 1)), grid.rows):
         band, _ = reader.read(row)
         for column in range(left, grid.columns):
             if wanted[row, column]:
-                window = grid.tile(row, column).window
-                rows, cols = window.slices
+                window = grid.tile(row, column).window.grown(around)
+                rows, cols = window.shifted(rows=around, cols=around).slices
                 np.testing.assert_array_equal(band.cut(window).values, whole[:, rows, cols])
 
 
@@ -81,9 +84,9 @@ def test_what_stands_mirrored_below_the_end_is_read_though_no_tile_above_is_want
     )
 
 
-@given(grids(), st.integers(1, 20), st.integers(0, 2**32 - 1), st.data())
+@given(grids(), AROUND, st.integers(1, 20), st.integers(0, 2**32 - 1), st.data())
 def test_the_damage_that_is_told_of_is_what_wanted_tiles_look_at(
-    grid: TileGrid, block: int, seed: int, data: st.DataObject
+    grid: TileGrid, around: int, block: int, seed: int, data: st.DataObject
 ) -> None:
     rng = np.random.default_rng(seed)
     wanted = rng.random((grid.rows, grid.columns)) < 0.3
@@ -93,8 +96,9 @@ def test_the_damage_that_is_told_of_is_what_wanted_tiles_look_at(
 
     def looked_at(tile: Tile) -> set[tuple[int, int]]:
         height, width = grid.height, grid.width
-        places = mirrored(np.arange(height * width).reshape(1, height, width), grid)[0]
-        rows, cols = np.unravel_index(places[tile.window.slices], (height, width))
+        places = mirrored(np.arange(height * width).reshape(1, height, width), grid, around)[0]
+        seen = tile.window.grown(around).shifted(rows=around, cols=around)
+        rows, cols = np.unravel_index(places[seen.slices], (height, width))
         return set(zip((rows // block).ravel(), (cols // block).ravel(), strict=True))
 
     tiles = [tile for tile in grid if wanted[tile.row, tile.column]]
@@ -109,6 +113,7 @@ def test_the_damage_that_is_told_of_is_what_wanted_tiles_look_at(
                 swath,
                 bands=1,
                 promising=lambda tile: bool(wanted[tile.row, tile.column]),
+                around=around,
             )
             told |= {lost for row in range(grid.rows) for lost in reader.read(row)[1]}
         assert {(lost.row_off // block, lost.col_off // block) for lost in told} == expected
