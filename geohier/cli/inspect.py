@@ -126,6 +126,8 @@ def _model_lines(path: Path, model: "ModelReport", *, takes: bool) -> Iterator[s
     name = model.item.get("id", "model")
     yield f"{path}: {name}, {len(card.bands)} bands to {len(card.classes)} classes"
     yield f"reads        {', '.join(card.bands.inputs)}"
+    if card.may_miss:
+        yield f"             of which a scene may lack {' '.join(card.may_miss)}"
     if card.dates is not None:
         yield f"             of a stack of dates (trained on {card.dates} at most)"
     yield f"classes      {', '.join(f'{at} {one.name}' for at, one in enumerate(card.classes))}"

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from geohier.config.attention import ACROSS_ALL, AttentionConfig
 from geohier.config.latents import LatentsConfig
 from geohier.config.memory import MemoryConfig
+from geohier.config.second import SecondConfig
 from geohier.config.section import Section
 from geohier.config.time import TimeConfig
 
@@ -62,6 +63,8 @@ class HierarchyConfig(Section):
     then depends on the size of the tile."""
     time: TimeConfig = TimeConfig()
     """How the levels of several dates become one."""
+    second: SecondConfig = SecondConfig()
+    """A second sensor, at which coarse levels look before they are fused."""
     attention: AttentionConfig = AttentionConfig()
     """How cells of the fused levels look at each other, before they are merged."""
     memory: MemoryConfig = MemoryConfig()
@@ -85,6 +88,19 @@ class HierarchyConfig(Section):
             raise ValueError(
                 f"latents.levels is {self.latents.levels}, but levels is {self.levels}: lower the "
                 "one or raise the other"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _second_has_its_levels(self) -> "HierarchyConfig":
+        if self.second.bands and self.second.levels > self.levels:
+            raise ValueError(
+                f"second.levels is {self.second.levels}, but levels is {self.levels}: lower the "
+                "one or raise the other"
+            )
+        if self.second.bands and self.time.kind != "none":
+            raise ValueError(
+                "second is of networks of one image, but time reads several: leave one of them out"
             )
         return self
 

@@ -301,6 +301,22 @@ class TrainConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _second_goes_with_the_rest(self) -> Self:
+        if not self.model.hierarchy.second.bands:
+            return self
+        if "reconstruction" in self.auxiliary.used:
+            raise ValueError(
+                "auxiliary.reconstruction rebuilds what all pixels have, which the bands of "
+                "model.hierarchy.second need not: leave one of them out"
+            )
+        if self.data.normalise == "scene":
+            raise ValueError(
+                "data.normalise scene goes by bands that every scene has, which those of "
+                "model.hierarchy.second need not be: set it to train"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _dates_have_their_part(self) -> Self:
         kind = self.model.hierarchy.time.kind
         if self.data.dates is not None and kind == "none":

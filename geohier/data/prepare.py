@@ -118,9 +118,12 @@ def prepare(config: TrainConfig) -> TrainingData:
     """
     catalog = read_catalog(config.data)
     table = LabelTable(config.data.classes, config.data.ignored)
-    names, declared = choose_bands(catalog.train[0], config.data.bands)
+    second = config.model.hierarchy.second.bands
+    names, declared = choose_bands(catalog.train[0], config.data.bands, second)
     rules = LabelRules.of(config.data)
-    find = partial(find_bands, names=names, declared=declared, dates=config.reads_dates)
+    find = partial(
+        find_bands, names=names, declared=declared, dates=config.reads_dates, second=second
+    )
     train, val = (
         tuple(_looked_through(LabelledPixels(one, find(one), table, rules)) for one in scenes)
         for scenes in (catalog.train, catalog.val)

@@ -1,23 +1,23 @@
 """Which bands of a training scene the model reads, and which are computed for it."""
 
-from collections.abc import Sized
+from collections.abc import Sequence, Sized
 from pathlib import Path
 
 from geohier.config.bands import BandConfig, BandFormula
 from geohier.data.catalog import LabelledScene
 from geohier.data.scene import open_scene
-from geohier.errors import BandMismatchError, InputError
+from geohier.errors import BandMismatchError, ConfigError, InputError
 from geohier.geo.bands import canonical, input_names, match_bands
 from geohier.geo.formula import read_formula
 from geohier.geo.indices import INDICES
-from geohier.raster.band_choice import BandChoice, choose, choose_by_date
+from geohier.raster.band_choice import BandChoice, choose, choose_by_date, lacks_all, with_second
 from geohier.raster.derived import computed_band
 from geohier.raster.reader import band_looks_like_alpha
 from geohier.raster.source import PixelSource, SourceBand, bands_by_date
 
 
 def choose_bands(
-    scene: LabelledScene, wanted: tuple[BandConfig, ...] | None
+    scene: LabelledScene, wanted: tuple[BandConfig, ...] | None, second: Sequence[str] = ()
 ) -> tuple[tuple[str, ...], tuple[SourceBand, ...]]:
     """Return names of the model's bands, and what a scene's file, or a formula, says of each.
 
@@ -25,17 +25,34 @@ def choose_bands(
         scene: the first train scene.
         wanted: names, indexes from 0, or formulas; None for all bands except one that is truly
             alpha. A name that no band has may be that of a well-known index.
+        second: names of the bands of a second sensor, which come last.
 
     Raises:
         InputError: the scene has no such band.
+        ConfigError: bands of the second sensor are none of the model's, or all are.
     """
     with open_scene(scene.raster(), allow_ungeoreferenced=True) as source:
         newest = next(iter(bands_by_date(source.bands).values()), range(len(source.bands)))
         found = tuple(source.bands[at] for at in newest)
         if wanted is None:
             wanted = tuple(at for at, one in enumerate(newest) if not _is_alpha(source, one))
-    bands = [_wanted(one, found, scene.image) for one in wanted]
+    bands = _second_last([_wanted(one, found, scene.image) for one in wanted], second)
     return tuple(name for name, _ in bands), tuple(band for _, band in bands)
+
+
+def _second_last(
+    bands: list[tuple[str, SourceBand]], second: Sequence[str]
+) -> list[tuple[str, SourceBand]]:
+    among = {canonical(name): (name, band) for name, band in bands}
+    missing = [name for name in second if canonical(name) not in among]
+    first = [one for one in bands if canonical(one[0]) not in set(map(canonical, second))]
+    if missing or not first:
+        wrong = f"no {' '.join(missing)}" if missing else "none is left for the first"
+        raise ConfigError(
+            f"model.hierarchy.second.bands: {' '.join(second)} of the bands "
+            f"{' '.join(name for name, _ in bands)}: {wrong}"
+        )
+    return [*first, *(among[canonical(name)] for name in second)]
 
 
 def find_bands(
@@ -44,6 +61,7 @@ def find_bands(
     declared: tuple[SourceBand, ...],
     *,
     dates: bool = False,
+    second: Sequence[str] = (),
 ) -> BandChoice:
     """Return how the model's bands come from a scene: by name, or else by place.
 
@@ -52,6 +70,7 @@ def find_bands(
         names: names of the model's bands.
         declared: what the first scene's file, or a formula, says of each.
         dates: whether the model reads a stack of dates.
+        second: names of its last bands, those of a second sensor, which the scene may lack.
 
     Raises:
         InputError: the scene lacks some, or holds other units than a formula is made for; or it is
@@ -67,8 +86,12 @@ def find_bands(
             choice = choose_by_date(bands, places, len(source.bands))
         else:
             everything = tuple(range(len(source.bands)))
-            found = _places(scene, source, everything, needed)
-            choice = choose(bands, found, len(source.bands))
+            absent = second if lacks_all(source.bands, second) else ()
+            own = bands[: len(bands) - len(absent)]
+            found = _places(scene, source, everything, input_names(own))
+            choice = choose(own, found, len(source.bands))
+            if second:
+                choice = with_second(choice, len(second), absent, len(source.bands))
     wrong = choice.wrong_units(source.bands)
     if wrong:
         raise InputError(

@@ -29,6 +29,9 @@ def resample_groups(
     for at, group in enumerate(groups):
         places = list(group.places)
         image[places], valid[at] = resample_image(values[places], seen[at], size_px)
+    for at, group in enumerate(groups):
+        if not group.may_miss:
+            valid &= valid[at].clone()
     return image, valid
 
 

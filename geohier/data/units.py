@@ -21,7 +21,8 @@ def check_units(
         InputError: scale or offset of a band differ.
     """
     dates = len(one.choice.by_date())
-    for name, first, own in zip(names * dates, declared * dates, one.declared, strict=True):
+    bands = list(zip(names * dates, declared * dates, one.declared, strict=True))
+    for name, first, own in (bands[at] for at in one.choice.there):
         if (own.scale, own.offset) != (first.scale, first.offset):
             raise InputError(
                 f"{one.scene.image}: band {name} has scale {own.scale:g} and offset "

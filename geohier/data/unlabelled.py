@@ -108,11 +108,7 @@ def prepare_unlabelled(config: TrainConfig) -> PretrainingData:
             is left.
         BandMismatchError: a scene lacks a band.
     """
-    if config.reads_dates:
-        raise ConfigError(
-            "pretraining looks at one image at a time: set model.hierarchy.time.kind to none and "
-            "leave out data.dates; the encoder that it leaves serves networks of dates too"
-        )
+    _refuse_groups(config)
     catalog = image_catalog(config.data)
     names, declared = choose_bands(catalog.train[0], config.data.bands)
     find = partial(find_bands, names=names, declared=declared)
@@ -141,6 +137,19 @@ def prepare_unlabelled(config: TrainConfig) -> PretrainingData:
         hashes={f"train/{s.scene.id}": {"image": file_hash(*s.image_files)} for s in scenes},
         notes=(*notes, *dict.fromkeys(note for one in scenes for note in one.notes)),
     )
+
+
+def _refuse_groups(config: TrainConfig) -> None:
+    if config.reads_dates:
+        raise ConfigError(
+            "pretraining looks at one image at a time: set model.hierarchy.time.kind to none and "
+            "leave out data.dates; the encoder that it leaves serves networks of dates too"
+        )
+    if config.model.hierarchy.second.bands:
+        raise ConfigError(
+            "pretraining looks at one sensor: set model.hierarchy.second to {} and name the first "
+            "one's bands in data.bands; the encoder that it leaves serves networks of two too"
+        )
 
 
 def image_catalog(config: DataConfig) -> Catalog:

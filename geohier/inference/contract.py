@@ -11,11 +11,11 @@ from datetime import date
 import numpy as np
 
 from geohier.errors import BandMismatchError, ModelError
-from geohier.geo.bands import Band, canonical, match_bands
+from geohier.geo.bands import Band, BandSet, canonical, match_bands
 from geohier.geo.dates import span
 from geohier.geo.gsd import gsd_m, span_of_m
 from geohier.models.card import ModelCard
-from geohier.raster.band_choice import BandChoice, choose, choose_by_date
+from geohier.raster.band_choice import BandChoice, choose, choose_by_date, lacks_all, with_second
 from geohier.raster.sample import sample_pixels
 from geohier.raster.source import PixelReader, PixelSource, SourceBand, bands_by_date
 
@@ -48,15 +48,19 @@ class BandMatch:
     def found(self) -> tuple[str, ...]:
         """Name or formula of each, in the model's order; those of the newest date of a stack."""
         newest = self.choice.by_date()[0].indexes
-        return tuple(_shown(self.source.bands[at], at) for at in newest)
+        there = len(self.choice.there)
+        found = [_shown(self.source.bands[at], at) for at in newest]
+        return (*found[:there], *("(absent)" for _ in found[there:]))
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a user should know about it."""
-        dates = (f"a stack of {span(self.choice.dates)}",) if self.choice.dates else ()
+        notes = (f"a stack of {span(self.choice.dates)}",) if self.choice.dates else ()
+        if self.choice.absent:
+            notes = (f"no {' '.join(self.choice.absent)} in the scene: mapped without",)
         if self.by_name:
-            return dates
-        return (*dates, f"bands are taken by their order: {' '.join(self.read)}")
+            return notes
+        return (*notes, f"bands are taken by their order: {' '.join(self.read)}")
 
 
 def match_scene(
@@ -78,7 +82,9 @@ def match_scene(
     """
     stack = bands_by_date(source.bands)
     _check_dates(source, card, len(stack))
-    wanted, listed = card.bands.inputs, [(band.name, band.formula) for band in card.bands]
+    absent = _absent(source, card, bands)
+    own = BandSet(card.bands.bands[: len(card.bands) - len(absent)])
+    wanted, listed = own.inputs, [(band.name, band.formula) for band in own]
     whole = {None: tuple(range(len(source.bands)))}
     found = {
         day: _places(source, own, wanted, bands, day)
@@ -93,10 +99,27 @@ def match_scene(
         choice = choose_by_date(listed, dated, len(source.bands))
     else:
         choice = choose(listed, places[None], len(source.bands))
+    if card.may_miss:
+        choice = with_second(choice, len(card.may_miss), absent, len(source.bands))
     newest = next(iter(found.values()))[0]
     read = tuple(_shown(source.bands[at], at) for at in newest)
     by_name = all(named for _, named in found.values())
     return BandMatch(source=choice.of(source), choice=choice, read=read, by_name=by_name)
+
+
+def _absent(source: PixelSource, card: ModelCard, bands: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the bands of a second sensor if the scene lacks them all: by name, or else by number.
+
+    Bands that are asked for tell by their number, too.
+    """
+    if not card.may_miss:
+        return ()
+    fewer = len(card.always_there.inputs)
+    if bands is not None:
+        return card.may_miss if len(bands) == fewer else ()
+    unnamed = not any(band.name for band in source.bands)
+    missing = len(source.bands) == fewer if unnamed else lacks_all(source.bands, card.may_miss)
+    return card.may_miss if missing else ()
 
 
 def _check_dates(source: PixelSource, card: ModelCard, dates: int) -> None:
@@ -179,7 +202,9 @@ def check_encoding(source: PixelSource, match: BandMatch, card: ModelCard) -> No
             "numbers are the same"
         )
     dates = len(match.choice.by_date())
-    for at, band in zip(match.indexes, [*card.bands] * dates, strict=True):
+    bands = [*card.bands] * dates
+    for place in match.choice.there:
+        at, band = match.indexes[place], bands[place]
         found = source.bands[at]
         if not np.allclose((found.scale, found.offset), (band.scale, band.offset)):
             raise ModelError(
@@ -263,6 +288,9 @@ def _range_message(
 
 
 def _ends(reader: PixelReader, bands: int) -> list[list[float]]:
-    """2nd and 98th percentile of each band over a sample of valid pixels; empty without any."""
-    pixels = sample_pixels(reader, bands).valid_pixels.astype(np.float64)
-    return [] if pixels.size == 0 else np.percentile(pixels, (2, 98), axis=1).T.tolist()
+    """2nd and 98th percentile of each band over a sample of its valid pixels, 0 without any."""
+    sample = sample_pixels(reader, bands)
+    if not sample.valid.any():
+        return []
+    own = (v[m].astype(np.float64) for v, m in zip(sample.values, sample.valid, strict=True))
+    return [np.percentile(v, (2, 98)).tolist() if v.size else [0.0, 0.0] for v in own]

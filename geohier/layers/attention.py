@@ -65,7 +65,7 @@ class WithinLevels(nn.Module):
         for at, part in enumerate(self.parts, start=first):
             added = part(levels[at])
             answers[at] = levels[at] + added
-            used[f"attention.{at}"] = _share(levels[at], added)
+            used[f"attention.{at}"] = share_of_added(levels[at], added)
         return answers, used
 
 
@@ -82,7 +82,8 @@ class WithinThenAcross(nn.Module):
         return answers, used | more
 
 
-def _share(level: Tensor, added: Tensor) -> Tensor:
+def share_of_added(level: Tensor, added: Tensor) -> Tensor:
+    """Return how long what was added is, beside what was there and what was added, in [0, 1]."""
     there, new = (one.detach().float().norm(dim=1, keepdim=True) for one in (level, added))
     share: Tensor = new / (there + new).clamp(min=torch.finfo(torch.float32).tiny)
     return share

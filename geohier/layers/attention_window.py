@@ -53,14 +53,28 @@ class WindowAttention(nn.Module):
         """Return what is added to the scores: `(B * n, N, cells, cells with halo)`."""
         batch, _, height, width = level.shape
         here = torch.ones(1, 1, 1, height, width, device=level.device)
-        asking, asked = blocks(here) > 0, blocks(here, self.reach) > 0  # (n, 1, cells, 1)
-        places = _places(self.bias.shape[-1]).to(self.bias)
-        bias = torch.einsum("pri,qsj,hij->hpqrs", places, places, self.bias)
-        bias = bias.flatten(3, 4).flatten(1, 2)  # (N, cells, cells with halo)
-        near = torch.einsum("pri,qsj->pqrs", places, places).flatten(2, 3).flatten(0, 1) > 0
-        # a cell beyond the edge asks for nobody: it may look anywhere, or its softmax had no terms
-        counts = near & (asked.transpose(-1, -2) | ~asking)
-        return bias.masked_fill(~counts, -torch.inf).repeat(batch, 1, 1, 1)
+        mask = window_mask(self.bias, blocks(here) > 0, blocks(here, self.reach) > 0)
+        return mask.repeat(batch, 1, 1, 1)
+
+
+def window_mask(table: Tensor, asking: Tensor, asked: Tensor) -> Tensor:
+    """Return what is added to the scores of cells in blocks: biases, -inf of what does not count.
+
+    Args:
+        table: `(N, window, window)` bias of each place of the square.
+        asking: `(n, 1, cells, 1)` cells that look; the others may look anywhere, or their softmax
+            would have no terms: what they find is of no use.
+        asked: `(n, 1, cells with halo, 1)` cells that are looked at.
+
+    Shape:
+        - returns: `(n, N, cells, cells with halo)`
+    """
+    places = _places(table.shape[-1]).to(table)
+    bias = torch.einsum("pri,qsj,hij->hpqrs", places, places, table)
+    bias = bias.flatten(3, 4).flatten(1, 2)  # (N, cells, cells with halo)
+    near = torch.einsum("pri,qsj->pqrs", places, places).flatten(2, 3).flatten(0, 1) > 0
+    counts = near & (asked.transpose(-1, -2) | ~asking)
+    return bias.masked_fill(~counts, -torch.inf)
 
 
 def _places(window: int) -> Tensor:

@@ -42,6 +42,7 @@ class ModelCard:
         versions: libraries that made the model.
         dates: it reads a stack of dates, all with these bands; the most that it was trained on.
             None: it reads one image.
+        may_miss: names of its last bands, of a second sensor, that a pixel or a scene may lack.
     """
 
     bands: BandSet
@@ -60,6 +61,7 @@ class ModelCard:
     scores: Mapping[str, object] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     dates: int | None = None
+    may_miss: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.classes) < 2:
@@ -74,3 +76,8 @@ class ModelCard:
                 f"the classes are {' '.join(names)}, those of their tree are "
                 f"{' '.join(self.tree.classes)}: they must be the same, in the same order"
             )
+
+    @property
+    def always_there(self) -> BandSet:
+        """Bands that every scene has."""
+        return BandSet(self.bands.bands[: len(self.bands) - len(self.may_miss)])

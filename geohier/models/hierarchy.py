@@ -11,6 +11,7 @@ from geohier.config.hierarchy import FPN_LEVELS, HierarchyConfig
 from geohier.config.model import ModelConfig
 from geohier.errors import ConfigError
 from geohier.layers.attention import build_attention
+from geohier.layers.attention_second import build_second
 from geohier.layers.blocks import conv_block
 from geohier.layers.context import AtrousPooling, PyramidPooling
 from geohier.layers.dates import Stack, coarser, stack_of
@@ -61,6 +62,7 @@ class FusedPyramid(nn.Module):
     Shape:
         - features: `(B, C_k, H / 2^k, W / 2^k)` each; of a stack of dates, those of its images that
           were looked at, `(N, C_k, H / 2^k, W / 2^k)`
+        - second: `(B, S, H, W)`, bands of a second sensor
         - returns: `(B, pyramid_channels, H_l, W_l)` for each level, finest first, and what was used
     """
 
@@ -69,6 +71,7 @@ class FusedPyramid(nn.Module):
         parts, width = config.hierarchy, config.pyramid_channels
         self.ladder = Ladder(channels, finest_feature(config.encoder_depth), parts)
         self.time = build_time(parts.time, self.ladder.channels)
+        self.second = build_second(parts.second, self.ladder.channels, self.ladder.strides)
         self.context = _context(self.ladder.channels[-1], parts)
         self.fusion = build_fusion(self.ladder.channels, width, parts)
         self.refine = _refine(len(self.ladder.channels), width, parts)
@@ -76,11 +79,16 @@ class FusedPyramid(nn.Module):
         self.attention = build_attention(parts.attention, [width] * len(self.ladder.channels))
 
     def forward(
-        self, features: Sequence[Tensor], stack: Stack | None = None
+        self,
+        features: Sequence[Tensor],
+        stack: Stack | None = None,
+        second: Tensor | None = None,
     ) -> tuple[list[Tensor], Used]:
         levels, before = self.ladder(features), {}
         if self.time is not None and stack is not None:
             levels, before = self.time([stack.spread(level) for level in levels], stack)
+        if self.second is not None and second is not None:
+            levels, before = self.second(levels, second)
         levels[-1] = self.context(levels[-1])
         fused, used = self.fusion(levels)
         used = before | used
@@ -121,7 +129,7 @@ class HierarchicalSegmenter(nn.Module):
     Args:
         encoder: gives the image and then its levels, each half as fine; `out_channels` has the
             channels of them all.
-        config: the network.
+        config: the network. Bands of a second sensor come behind those that the encoder reads.
         classes: classes.
 
     Attributes:
@@ -151,7 +159,7 @@ class HierarchicalSegmenter(nn.Module):
         self.dropout = nn.Dropout2d(config.dropout)
         self.segmentation_head = nn.Conv2d(merged, classes, 1)
         self.align_corners = parts.align_corners
-        self.bands = channels[0]
+        self.bands = channels[0] + len(parts.second.bands)
         self.width = config.pyramid_channels
 
     @property
@@ -178,13 +186,16 @@ class HierarchicalSegmenter(nn.Module):
         return functional.avg_pool2d(image, factor)
 
     def _seen(self, image: Tensor) -> tuple[list[Tensor], Used]:
-        time, stack = self.decoder.time, None
+        time, stack, second = self.decoder.time, None, None
+        if self.decoder.second is not None:
+            own: int = self.encoder.out_channels[0]  # type: ignore[index,assignment]  # smp's list
+            image, second = image[:, :own], image[:, own:]
         if time is not None:
             stack = stack_of(image, self.bands)
             if self.training and time.drop:
                 stack = stack.thinned(time.drop)
             image = stack.looked_at
-        seen: tuple[list[Tensor], Used] = self.decoder(self.encoder(image), stack)
+        seen: tuple[list[Tensor], Used] = self.decoder(self.encoder(image), stack, second)
         return seen
 
     def _pyramid(self, image: Tensor, draw: Draw = the_mean) -> tuple[list[Tensor], Used]:

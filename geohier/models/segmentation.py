@@ -64,7 +64,13 @@ def _build(config: ModelConfig, bands: int, classes: int) -> nn.Module:
         case "unet":
             return fix_statistics(backbone.build_unet(config, bands, classes))
         case "hierarchy":
-            return HierarchicalSegmenter(_encoder(config, bands), config, classes)
+            own = bands - len(config.hierarchy.second.bands)
+            if own < 1:
+                raise ConfigError(
+                    f"model.hierarchy.second has {bands - own} of {bands} bands: the first sensor "
+                    "needs one too"
+                )
+            return HierarchicalSegmenter(_encoder(config, own), config, classes)
 
 
 def _encoder(config: ModelConfig, bands: int) -> nn.Module:

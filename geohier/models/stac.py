@@ -20,6 +20,7 @@ FORMAT = 1
 
 TREE = "geohier:class_tree"
 DATES = "geohier:dates"
+MAY_MISS = "geohier:may_miss"
 SCALE = "geohier:scale"
 """Fields that are only there where they say something: groups of the classes, dates of a stack, and
 how much smaller and larger objects were than the images show them, in training."""
@@ -122,6 +123,7 @@ def _card(found: Mapping[str, Any]) -> ModelCard:
         versions={str(name): str(version) for name, version in found["geohier:versions"].items()},
         scale=_scale(found.get(SCALE)),
         dates=None if found.get(DATES) is None else int(found[DATES]),
+        may_miss=tuple(str(name) for name in found.get(MAY_MISS, ())),
     )
 
 
@@ -157,6 +159,7 @@ def _own_fields(card: ModelCard) -> Json:
         **({} if card.tree is None else {TREE: card.tree.to_json()}),
         **({} if card.scale is None else {SCALE: list(card.scale)}),
         **({} if card.dates is None else {DATES: card.dates}),
+        **({MAY_MISS: list(card.may_miss)} if card.may_miss else {}),
     }
 
 

@@ -95,15 +95,15 @@ def _of_model(folder: Path, sha256: str | None) -> Weights:
     identity = check_files(folder)
     _check_sum(folder, identity, sha256)
     card = card_in(folder, read_item(folder))
-    measured = card.normalise == "train"
+    measured, read = card.normalise == "train", card.always_there
     return Weights(
         tensors=_safe_tensors(folder / WEIGHTS),
         origin=folder.name,
         sha256=identity,
         bands=SourceBands(
-            names=card.bands.meanings,
-            mean=tuple(band.mean for band in card.bands) if measured else None,
-            std=tuple(band.std for band in card.bands) if measured else None,
+            names=read.meanings,
+            mean=tuple(band.mean for band in read) if measured else None,
+            std=tuple(band.std for band in read) if measured else None,
         ),
         classes=tuple(one.name for one in card.classes),
     )

@@ -9,6 +9,7 @@ import numpy as np
 from geohier.geo.bands import canonical
 from geohier.geo.formula import read_formula
 from geohier.geo.indices import needs_reflectance
+from geohier.raster.absent import BlankedSource
 from geohier.raster.derived import DerivedBand, DerivedSource
 from geohier.raster.groups import BandGroup, GroupedReader
 from geohier.raster.source import AlphaRule, PixelReader, PixelSource, SourceBand, ValidRule
@@ -23,11 +24,19 @@ class BandChoice:
         derived: the computed ones.
         groups: which of them are valid by themselves; empty where all are valid or none is. Those
             of a stack of dates are its dates, the newest first, with the same bands each.
+        absent: names of bands that the source lacks; they count on from the last computed one.
     """
 
     indexes: tuple[int, ...]
     derived: tuple[DerivedBand, ...] = ()
     groups: tuple[BandGroup, ...] = ()
+    absent: tuple[str, ...] = ()
+
+    @property
+    def there(self) -> tuple[int, ...]:
+        """Places, in the model's order, of the bands that the source has."""
+        missing = self.indexes[len(self.indexes) - len(self.absent) :]
+        return tuple(range(len(self.indexes) - len(missing)))
 
     @property
     def dates(self) -> tuple[date, ...]:
@@ -59,8 +68,9 @@ class BandChoice:
         return GroupedReader(apart, self.groups)
 
     def of(self, source: PixelSource) -> PixelSource:
-        """Return the source with the computed bands behind its own."""
-        return DerivedSource(source, self.derived) if self.derived else source
+        """Return the source with the computed bands, and those that it lacks, behind its own."""
+        whole = DerivedSource(source, self.derived) if self.derived else source
+        return BlankedSource(whole, self.absent) if self.absent else whole
 
     def wrong_units(self, bands: Sequence[SourceBand]) -> str | None:
         """Return what is wrong with an index of reflectances whose bands cannot be reflectances.
@@ -100,6 +110,35 @@ def choose(
         inputs = tuple(places[canonical(one)] for one in formula.names)
         derived.append(DerivedBand(name=name, formula=formula, inputs=inputs))
     return BandChoice(indexes=tuple(indexes), derived=tuple(derived))
+
+
+def lacks_all(bands: Iterable[SourceBand], names: Sequence[str]) -> bool:
+    """Return whether none of these names is that of a band, though all bands have names.
+
+    Bands without names may be any: their number decides.
+    """
+    known = [band.name for band in bands]
+    found = {canonical(name) for name in known if name}
+    return None not in known and bool(names) and found.isdisjoint(map(canonical, names))
+
+
+def with_second(choice: BandChoice, bands: int, absent: Sequence[str], count: int) -> BandChoice:
+    """Return a choice whose last bands are those of a second sensor, which may miss.
+
+    Args:
+        choice: of all bands, or of those of the first sensor where the second is absent.
+        bands: bands of the second sensor.
+        absent: their names, where the source lacks them.
+        count: bands of the source.
+    """
+    beyond = count + len(choice.derived)
+    indexes = (*choice.indexes, *range(beyond, beyond + len(absent)))
+    own = len(indexes) - bands
+    groups = (
+        BandGroup(places=tuple(range(own)), may_miss=False),
+        BandGroup(places=tuple(range(own, len(indexes))), may_miss=True),
+    )
+    return replace(choice, indexes=indexes, groups=groups, absent=tuple(absent))
 
 
 def choose_by_date(

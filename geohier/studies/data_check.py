@@ -98,13 +98,14 @@ def _gather(config: TrainConfig, on_pixels: OnPixels, *, unlabelled: bool) -> Ev
     """Open and read all scenes; those that cannot be used are kept with the reason."""
     catalog = image_catalog(config.data) if unlabelled else read_catalog(config.data)
     table = LabelTable(config.data.classes, config.data.ignored)
-    names, declared = choose_bands(catalog.train[0], config.data.bands)
+    second = config.model.hierarchy.second.bands
+    names, declared = choose_bands(catalog.train[0], config.data.bands, second)
     rules = LabelRules(classes={}) if unlabelled else LabelRules.of(config.data)
     opened: list[tuple[LabelledPixels, Counter[float], tuple[float, float]]] = []
     failures: list[tuple[LabelledScene, str]] = []
     for scene in catalog.scenes:
         try:
-            choice = find_bands(scene, names, declared, dates=config.reads_dates)
+            choice = find_bands(scene, names, declared, dates=config.reads_dates, second=second)
             one = (
                 UnlabelledPixels(scene, choice)
                 if unlabelled

@@ -73,6 +73,7 @@ def describe(
         scores={"choose": _scores(config, rows[best - 1])},
         versions=versions(),
         dates=data.most_dates,
+        may_miss=data.bands.names[len(data.bands) - len(config.model.hierarchy.second.bands) :],
     )
 
 

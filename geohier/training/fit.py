@@ -12,7 +12,7 @@ from geohier.config.schema import TrainConfig
 from geohier.data.chips import choose_chips, fit_chips
 from geohier.data.prepare import MEMORY_SHARE, TrainingData, keep_in_memory, prepare
 from geohier.errors import ConfigError
-from geohier.geo.bands import canonical
+from geohier.geo.bands import BandSet, canonical
 from geohier.layers.memory import name_classes
 from geohier.models.directory import save_model, stores_half
 from geohier.models.encoders import check_encoder
@@ -153,9 +153,11 @@ def first_network(start: Start, data: TrainingData) -> tuple[nn.Module, Transfer
     seed_first_weights(config.training.seed)
     network = build_segmenter(config.model, len(data.bands), len(config.data.classes))
     names = [one.name for one in config.data.classes]
-    transfer = start.give(network, data.bands, names)
+    first = len(data.bands) - len(config.model.hierarchy.second.bands)
+    read = BandSet(data.bands.bands[:first])  # by the encoder
+    transfer = start.give(network, read, names)
     name_classes(network, names)
-    tell_sensor(network, config.model, data.bands, data.gsd_m)
+    tell_sensor(network, config.model, read, data.gsd_m)
     decoder_is_new = transfer is None or "decoder" in transfer.fresh
     if config.model.first_weights == "unit_pyramid" and decoder_is_new:
         noise = derived_seed(config.training.seed, FIRST_WEIGHTS, 1)
