@@ -10,6 +10,7 @@ import ablation_table
 import by_size_table
 import command_line
 import end_to_end
+import exits_table
 import gpu
 import left_out_table
 import memory
@@ -50,9 +51,9 @@ _NOTHING = ["Not measured."]
 INTRODUCTION = """# Results
 
 This page is written by `make bench` and by `compare.py`, `left_out.py`, `ablations.py`,
-`by_size.py`, `robustness.py`, `wiped_memory.py` and `probe.py` of tests/bench, from the files in
-[results/](results/), which hold every number behind it. Rates are in raster Mpx/s, which count each
-pixel of the map once; redundancy is how many tile pixels the network sees for each of them."""
+`by_size.py`, `robustness.py`, `wiped_memory.py`, `exits.py` and `probe.py` of tests/bench, from the
+files in [results/](results/), which hold every number behind it. Rates are in raster Mpx/s, which
+count each pixel of the map once; redundancy is how many tile pixels the network sees for each of them."""
 
 type Json = Mapping[str, Any]
 
@@ -64,6 +65,10 @@ def main() -> None:
         if name.startswith("labels-"):
             config = name.removeprefix("labels-")
             draw_shares(_read(DOCS / "results"), config, DOCS / "images" / f"{name}.png")
+        if name.startswith("exits-"):
+            exits_table.draw(
+                _read(DOCS / "results")[name]["found"], DOCS / "images" / f"{name}.png"
+            )
 
 
 def page(folder: Path) -> str:
@@ -127,6 +132,7 @@ KINDS: Mapping[str, tuple[str, Describe]] = {
         lambda _, one: robustness_table.describe(one),
     ),
     "wiped-": ("A memory wiped: ", lambda _, one: wiped_memory_table.describe(one)),
+    "exits-": ("Early exits: ", lambda name, one: exits_table.describe(one, name)),
     "probe-": ("Scores: probe-", lambda _, one: probe_table.describe(one)),
 }
 """Headings of results and who describes them, by how their names start; the rest are scores."""
