@@ -18,6 +18,7 @@ import pipeline
 import probe_table
 import robustness_table
 import scores
+import second_sensor_table
 import throughput
 import tiling
 import wiped_memory_table
@@ -51,7 +52,7 @@ _NOTHING = ["Not measured."]
 INTRODUCTION = """# Results
 
 This page is written by `make bench` and by `compare.py`, `left_out.py`, `ablations.py`,
-`by_size.py`, `robustness.py`, `wiped_memory.py`, `exits.py` and `probe.py` of
+`by_size.py`, `robustness.py`, `wiped_memory.py`, `second_sensor.py`, `exits.py` and `probe.py` of
 tests/bench, from the files in [results/](results/), which hold every number behind it. Rates are in
 raster Mpx/s, which count each pixel of the map once; redundancy is how many tile pixels the network
 sees for each of them."""
@@ -132,6 +133,7 @@ KINDS: Mapping[str, tuple[str, Describe]] = {
         "Outlines, calibration, noise: ",
         lambda _, one: robustness_table.describe(one),
     ),
+    "second-": ("A second sensor: ", lambda _, one: second_sensor_table.describe(one)),
     "wiped-": ("A memory wiped: ", lambda _, one: wiped_memory_table.describe(one)),
     "exits-": ("Early exits: ", lambda name, one: exits_table.describe(one, name)),
     "probe-": ("Scores: probe-", lambda _, one: probe_table.describe(one)),

@@ -30,9 +30,9 @@ def model_and_config(path: Path, data_root: str) -> tuple[nn.Module, TrainConfig
     return (module.network if isinstance(module, Downsampled) else module), config
 
 
-def val_chips(config: TrainConfig) -> ChipDataset:
-    """Return chips that label each pixel of the val scenes once."""
-    large = config.chips.model_copy(update={"size_px": CHIP_PX})
+def val_chips(config: TrainConfig, size_px: int = CHIP_PX) -> ChipDataset:
+    """Return chips, so large at most, that label each pixel of the val scenes once."""
+    large = config.chips.model_copy(update={"size_px": size_px})
     coarse = config.model_copy(update={"chips": large})
     return choose_chips(_with_val(prepare(config), coarse), coarse)
 
