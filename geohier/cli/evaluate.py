@@ -156,7 +156,7 @@ def evaluate(
 def _refuse(what: str, **options: object) -> None:
     """Refuse options that the way of scoring that was chosen does not have."""
     for name, value in options.items():
-        if value:
+        if value or (value == 0 and value is not False):
             option = "PREDICTION" if name == "predictions" else f"--{name.replace('_', '-')}"
             raise ConfigError(
                 f"{option} is for scoring {what}: give PREDICTION... --labels, "

@@ -109,7 +109,7 @@ class MemoryTile:
 
     Args:
         batch: of this tile alone.
-        labels: `(1, S, S)` class indexes, IGNORE_INDEX where nothing counts or has a label.
+        labels: `(1, S, S)` class indexes, IGNORE_INDEX where unlabelled.
         counted: `(1, S, S)`, valid pixels that no other tile counts.
         pixels: pixels of the raster that are done with it.
     """
@@ -157,7 +157,7 @@ def _tile(
     counted[here.slices[0], at] = wanted[:, own.start - final.col_off : own.stop - final.col_off]
     found = np.full(counted.shape, IGNORE_INDEX, np.uint8)
     if labels is not None:
-        found = np.where(counted, labels.read(tile.window).labels, IGNORE_INDEX)
+        found = labels.read(tile.window).labels
     return MemoryTile(
         batch=batch,
         labels=torch.from_numpy(found).long()[None],

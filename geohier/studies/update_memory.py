@@ -95,7 +95,7 @@ def update_memory(
 ) -> MemoryUpdate:
     """Write what a network sees of scenes into its memory; `model` itself stays as it is.
 
-    A tile counts as a chip does in training: at most `layers.memory.CELLS` of its cells are
+    A tile counts as a step does in training: at most `layers.memory.CELLS` of its cells are
     written on each level, by the memory's own rule. Nothing else of the network changes, and equal
     scenes give equal bytes.
 

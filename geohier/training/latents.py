@@ -49,7 +49,7 @@ class LatentLearning(nn.Module):
             labels: `(B / W, H, W)` of the chips of this process, IGNORE_INDEX where unlabelled.
             step: number of the step, by which noise is drawn.
         """
-        seed = derived_seed(self.seed, DRAWS, step, current_rank().number)
+        seed = derived_seed(self.seed, DRAWS, step)
         return Draws(self.posterior, labels, torch.Generator().manual_seed(seed))
 
 
@@ -72,8 +72,13 @@ class Draws:
         cells = whole_batch(gaussian_divergence(known, prior))
         count = whole_batch(labelled.to(cells)).sum()
         self.terms[_name(number)] = cells.sum() / count.clamp(min=1)
-        noise = torch.randn(prior.mean.shape, generator=self.generator)  # the same on any device
-        return known.at(noise.to(prior.mean))
+        return known.at(self._noise(prior.mean).to(prior.mean))
+
+    def _noise(self, like: Tensor) -> Tensor:
+        """Draw on the processor, for the chips of all processes: devices and shares draw alike."""
+        rank = current_rank()
+        noise = torch.randn(rank.of * len(like), *like.shape[1:], generator=self.generator)
+        return noise[rank.number :: rank.of]
 
 
 def _name(number: int) -> str:

@@ -153,6 +153,7 @@ def test_a_scene_that_fails_is_named_and_the_exit_code_is_6(maps: Path) -> None:
         (("{out}/a.tif", "--labels", "{masks}", "--ignore", "x"), 2, "--ignore x"),
         (("{out}/a.tif", "--labels", "{masks}", "--batch-size", "2"), 2, "--batch-size is for"),
         (("{out}/a.tif", "--labels", "{masks}", "--split", "train"), 2, "--split is for scoring"),
+        (("{out}/a.tif", "--labels", "{masks}", "--sample", "0"), 2, "--sample is for scoring"),
         (("{out}/a.tif", "--labels", "{masks}", "--classes", "a,a"), 2, "--classes"),
         (("--model", "{out}", "--data", "{out}/none.yaml"), 2, "none.yaml"),
         (("{out}/none.tif", "--labels", "{masks}/a.tif", "--classes", "a,b"), 3, "no such file"),

@@ -143,6 +143,23 @@ def test_a_memory_can_be_written_again_and_again_and_the_card_says_so(
     assert not torch.equal(*mass)
 
 
+def test_a_memory_that_is_wiped_first_keeps_nothing_of_what_was_there(
+    run: Run, write: Callable, taught: Path, tmp_path: Path
+) -> None:
+    image = taught / "scenes" / "val" / "images" / "c.tif"
+    write("motifs", taught / "scenes" / "train" / "images", out="more")
+    found = {}
+    for name, model in (("trained", taught / "motifs" / "model"), ("more", tmp_path / "more")):
+        for wipe in ((), ("--wipe",)):
+            out = tmp_path / f"{name}{len(wipe)}"
+            done = run("memory", model, image, "--out", out, "--quiet", *wipe)
+            assert done.code == 0, done.err
+            found[name, bool(wipe)] = banks(out)["memory.banks.0.sums"]
+    assert torch.equal(found["trained", True], found["more", True])
+    assert not torch.equal(found["trained", False], found["more", False])
+    assert not torch.equal(found["trained", False], found["trained", True])
+
+
 def test_classes_are_those_of_the_card_in_whatever_order_a_config_has_them(
     write: Callable, taught: Path, tmp_path: Path
 ) -> None:

@@ -17,6 +17,7 @@ from geohier.models.directory import load_model
 from geohier.models.hierarchy import HierarchicalSegmenter
 from geohier.models.segmentation import build_segmenter
 from geohier.objectives.latents import gaussian_divergence
+from geohier.training.checkpoint import best_weights
 from geohier.training.fit import train
 from geohier.training.latents import LatentLearning
 from geohier.training.log import read_rows
@@ -142,6 +143,27 @@ def test_a_run_that_was_broken_off_goes_on_to_the_same_latents(
     resumed = train(config, tmp_path / "broken", resume=True, quiet=True)
     weights = "model.safetensors"
     assert (resumed / weights).read_bytes() == (whole / weights).read_bytes()
+
+
+@pytest.mark.slow
+def test_two_processes_draw_and_learn_what_one_does(
+    make_config: MakeConfig, tmp_path: Path
+) -> None:
+    found = []
+    for processes in (1, 2):
+        config = make_config(
+            model={"decoder": "hierarchy", "dropout": 0, "hierarchy": {"latents": {"levels": 2}}},
+            fine_tuning={"frozen_statistics": True},
+            training={"processes": processes, "epochs": 2, "precision": "fp32"},
+        )
+        out = tmp_path / str(processes)
+        train(config, out, quiet=True)
+        found.append((best_weights(out / "checkpoints"), read_rows(out)[-1]))
+    (alone, row), (together, shared) = found
+    for name in ("latents.3", "latents.2"):
+        assert shared[name] == pytest.approx(row[name], rel=1e-2)
+    for name, one in alone.items():
+        torch.testing.assert_close(together[name], one, rtol=1e-3, atol=1e-3, msg=name)
 
 
 def squares(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
