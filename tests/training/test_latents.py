@@ -115,13 +115,14 @@ def test_what_latents_cost_reaches_what_is_known_what_is_expected_and_the_encode
 
 def drawing(make_config: MakeConfig, **sections: dict[str, Any]) -> TrainConfig:
     model = {"decoder": "hierarchy", "dropout": 0.2, "hierarchy": {"latents": {"levels": 2}}}
-    return make_config(model=model, chips={"per_epoch": 8}, training={"epochs": 2}, **sections)
+    usual = {"chips": {"per_epoch": 8}, "training": {"epochs": 2}}
+    return make_config(model=model, **{**usual, **sections})
 
 
 def test_a_run_logs_what_they_cost_and_leaves_no_posterior(
     make_config: MakeConfig, tmp_path: Path
 ) -> None:
-    config = drawing(make_config)
+    config = drawing(make_config, training={"epochs": 1})
     model = train(config, tmp_path / "run", quiet=True)
     for row in read_rows(tmp_path / "run"):
         assert row["latents.3"] > 0
