@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from geohier.geo.tiling import Tile, TileGrid
 from geohier.geo.window import Window
 
 
@@ -10,23 +11,25 @@ class CoarseView:
     """A tile and what lies around it, for a network that sees means over squares of pixels.
 
     Its surroundings in pixels of the raster grow with the squares, so that it needs as many more
-    around the tile. Views begin at multiples of whole cells from the raster's corner: two tiles
-    that share ground see it in the same squares and cells.
+    around the tile, except along the raster's own edge, where a tile has no margin either. Views
+    begin and end at multiples of whole cells from the raster's corner: two tiles that share ground
+    see it in the same squares and cells.
 
     Args:
         factor: pixels along each side of a square.
-        size: side of a tile, in pixels.
-        stride: pixels of the network per cell of its coarsest level; tiles begin at multiples.
+        grid: the tiles; they begin and end at multiples of the stride.
+        stride: pixels of the network per cell of its coarsest level.
         margin: pixels of the network that it needs around a pixel.
 
     Example:
-        >>> view = CoarseView(factor=2, size=64, stride=8, margin=10)
-        >>> view.start(128), view.side, view.reach
-        (112, 112, 32)
+        >>> grid = TileGrid(height=300, width=100, size=64, overlap=32)
+        >>> view = CoarseView(factor=2, grid=grid, stride=8, margin=10)
+        >>> view.window(grid.tile(1, 0)), view.reach
+        (Window(row_off=16, col_off=0, height=96, width=80), 24)
     """
 
     factor: int
-    size: int
+    grid: TileGrid
     stride: int
     margin: int
 
@@ -41,28 +44,21 @@ class CoarseView:
         return self.factor * self.stride
 
     @property
-    def side(self) -> int:
-        """Side of the view, in pixels of the raster: the same wherever the tile begins."""
-        return _up(self.size + 2 * self.beyond + self.cell - self.stride, self.cell)
-
-    @property
     def reach(self) -> int:
         """Most pixels that it goes beyond a tile, on any side."""
-        return max(self.beyond + self.cell - self.stride, self.side - self.size - self.beyond)
+        return self.beyond + self.cell - self.stride
 
-    @property
-    def cost(self) -> float:
-        """Pixels that the network sees for each that it sees of a tile at full resolution."""
-        return (self.side / self.factor / self.size) ** 2
-
-    def start(self, offset: int) -> int:
-        """Return where the view of a tile begins, along an axis on which the tile does at this."""
-        return (offset - self.beyond) // self.cell * self.cell
-
-    def window(self, tile: Window) -> Window:
+    def window(self, tile: Tile) -> Window:
         """Return the view of a tile; it may overhang the raster on all sides."""
-        row, col = self.start(tile.row_off), self.start(tile.col_off)
-        return Window(row_off=row, col_off=col, height=self.side, width=self.side)
+        row, row_stop = self._along(tile.row, self.grid.rows, tile.window.row_off)
+        col, col_stop = self._along(tile.column, self.grid.columns, tile.window.col_off)
+        return Window(row_off=row, col_off=col, height=row_stop - row, width=col_stop - col)
+
+    def _along(self, place: int, count: int, offset: int) -> tuple[int, int]:
+        before = self.beyond if place else 0
+        after = self.beyond if place < count - 1 else 0
+        start = (offset - before) // self.cell * self.cell
+        return start, _up(offset + self.grid.size + after, self.cell)
 
 
 def _up(length: int, multiple: int) -> int:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,9 +12,17 @@ from geohier.geo.coarse_view import CoarseView
 from geohier.geo.tiling import Tile, TileGrid
 from geohier.inference.batching import TileBatch
 from geohier.inference.blending import Scored
-from geohier.inference.exits import COUNTED, EarlyExits
+from geohier.inference.exits import COUNTED, IN_FULL, SEEN, EarlyExits
 from geohier.inference.scoring import Scorer
 from geohier.models.card import ModelCard
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """How a tile left: the factor of the look, 1 for in full, and pixels the network saw of it."""
+
+    factor: int
+    seen: int
 
 
 class EarlyAnswers:
@@ -30,7 +39,7 @@ class EarlyAnswers:
 
     Attributes:
         views: what each look sees, coarsest first.
-        taken: the factor with which each tile left since they were last counted; 1 for in full.
+        taken: how each tile left since they were last counted.
     """
 
     def __init__(
@@ -44,7 +53,7 @@ class EarlyAnswers:
         self.grid = grid
         self.shares = shares
         self.views = exits.views(grid, card)
-        self.taken: dict[Tile, int] = {}
+        self.taken: dict[Tile, Taken] = {}
 
     @property
     def reach(self) -> int:
@@ -66,10 +75,13 @@ class EarlyAnswers:
                 yield tile, next(full) if scores is None else scores
 
     def counts(self, columns: range) -> dict[str, int]:
-        """Return how many tiles of these columns left with each factor, and forget them."""
-        left = (factor for tile, factor in self.taken.items() if tile.column in columns)
-        counts = Counter(f"{COUNTED}{factor}" for factor in left)
+        """Return what the tiles of these columns come to, as a run counts it, and forget them."""
+        left = [one for tile, one in self.taken.items() if tile.column in columns]
         self.taken.clear()
+        counts = Counter(f"{COUNTED}{one.factor}" for one in left)
+        if left:
+            counts[SEEN] = sum(one.seen for one in left)
+            counts[IN_FULL] = len(left) * self.grid.size**2
         return dict(counts)
 
     def _early(self, batch: TileBatch, scorer: Scorer) -> list[Tensor | None]:
@@ -88,12 +100,15 @@ class EarlyAnswers:
         if valid is not None:
             inner = slice(around, around + self.grid.size)
             valid = valid[inner, inner][counted]
+        seen = 0
         for view in self.views:
+            window = view.window(tile)
+            seen += window.height * window.width // view.factor**2
             scores = _look(view, tile, pixels, around, scorer)
             if self._is_sure(scores[:, *counted], valid):
-                self.taken[tile] = view.factor
+                self.taken[tile] = Taken(view.factor, seen)
                 return scores
-        self.taken[tile] = 1
+        self.taken[tile] = Taken(1, seen + self.grid.size**2)
         return None
 
     def _counted(self, tile: Tile) -> tuple[slice, slice]:
@@ -111,9 +126,9 @@ class EarlyAnswers:
 
 def _look(view: CoarseView, tile: Tile, pixels: Tensor, around: int, scorer: Scorer) -> Tensor:
     """Return the scores `(K, size, size)` of a tile, enlarged from those of means over squares."""
-    window, seen = tile.window, view.window(tile.window)
-    row, col = seen.row_off - window.row_off + around, seen.col_off - window.col_off + around
-    cut = pixels[..., row : row + view.side, col : col + view.side]
+    window, seen = tile.window, view.window(tile)
+    rows, cols = seen.shifted(rows=around - window.row_off, cols=around - window.col_off).slices
+    cut = pixels[..., rows, cols]
     scores = scorer.forward(scorer.coarser(cut, view.factor))
     scores = functional.interpolate(scores, scale_factor=view.factor, mode="bilinear")
     inner = window.shifted(rows=-seen.row_off, cols=-seen.col_off)

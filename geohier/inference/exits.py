@@ -15,6 +15,8 @@ TOLERANCE = 1.05
 COUNTED = "tiles_at_factor_"
 """What a run counts, with the factor behind: tiles that left with such a look, 1 for those that did
 not leave early."""
+SEEN, IN_FULL = "network_pixels", "network_pixels_in_full"
+"""What a run counts: pixels that the network saw, and that it would have seen without exits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +66,7 @@ class EarlyExits:
         """Return what each look has to see of the raster, coarsest first."""
         margin = card.margins_px.get(95, grid.margin)
         return tuple(
-            CoarseView(factor=factor, size=grid.size, stride=card.stride, margin=margin)
+            CoarseView(factor=factor, grid=grid, stride=card.stride, margin=margin)
             for factor in self.factors
         )
 
@@ -118,17 +120,13 @@ class Exits:
     saved: float
 
     @classmethod
-    def of(cls, counts: Mapping[str, int], views: tuple[CoarseView, ...]) -> "Exits":
+    def of(cls, counts: Mapping[str, int], exits: EarlyExits) -> "Exits":
         """Return what the counts of a run come to."""
-        factors = (*(view.factor for view in views), 1)
+        factors = (*exits.factors, 1)
         tiles = {factor: counts.get(f"{COUNTED}{factor}", 0) for factor in factors}
-        spent, looked = 0.0, 0.0
-        for view in views:
-            looked += view.cost
-            spent += tiles[view.factor] * looked
-        spent += tiles[1] * (looked + 1)
-        total = sum(tiles.values())
-        return cls(tiles=tiles, saved=1 - spent / total if total else 0.0)
+        in_full = counts.get(IN_FULL, 0)
+        saved = 1 - counts[SEEN] / in_full if in_full else 0.0
+        return cls(tiles=tiles, saved=saved)
 
     @property
     def early(self) -> int:

@@ -168,7 +168,7 @@ def run_job(job: Job, target: Path, progress: Progress | None = None) -> Predict
 def _exits(job: Job, counts: Mapping[str, int]) -> Exits | None:
     if job.options.exits is None:
         return None
-    return Exits.of(counts, job.options.exits.views(job.plan.grid, job.predictor.card))
+    return Exits.of(counts, job.options.exits)
 
 
 def _saved(job: Job, counts: Mapping[str, int]) -> list[Fact]:

@@ -26,7 +26,7 @@ from machine import describe_machine
 from geohier.cli.prediction_flags import parse_exits
 from geohier.config.load import load_config
 from geohier.config.schema import TrainConfig
-from geohier.inference.exits import COUNTED, EarlyExits
+from geohier.inference.exits import COUNTED, IN_FULL, SEEN, EarlyExits
 from geohier.inference.options import PredictOptions
 from geohier.models.directory import LoadedModel, load_model
 from geohier.raster.durable import write_durably
@@ -78,27 +78,16 @@ def _row(exits: EarlyExits, found: Evaluation, out: Path, full: Path) -> Json:
         str(factor): sum(one["counts"].get(f"{COUNTED}{factor}", 0) for one in records)
         for factor in (*exits.factors, 1)
     }
+    looks = [(one["counts"][SEEN], one["counts"][IN_FULL]) for one in records]
     return {
         "factors": list(exits.factors),
         "sure": exits.sure,
         "share": exits.share,
         "tiles": tiles,
-        "saved": _saved(records),
+        "saved": 1 - sum(seen for seen, _ in looks) / sum(in_full for _, in_full in looks),
         "changed": _changed(out, full),
         "iou": _iou(found),
     }
-
-
-def _saved(records: Sequence[Json]) -> float:
-    """Return the share of the compute of all scenes, each weighed by the pixels of its tiles."""
-    weights = [
-        sum(one["counts"].values()) * one["fingerprint"]["tiles"]["size"] ** 2 for one in records
-    ]
-    saved = [
-        next(note["compute_saved"] for note in one["notes"] if "compute_saved" in note)
-        for one in records
-    ]
-    return float(np.average(saved, weights=weights))
 
 
 def _changed(out: Path, full: Path) -> float:

@@ -224,9 +224,10 @@ def test_a_run_that_was_killed_ends_with_the_same_bytes_and_counts(
     finished, _ = runs("broken", exits)
     assert finished.up_to_date
     assert finished.exits == whole.exits
-    assert again.run.counts == {
-        f"tiles_at_factor_{factor}": count for factor, count in whole.exits.tiles.items() if count
-    }
+    assert again.run.counts == whole.run.counts
+    assert {
+        factor: again.run.counts.get(f"tiles_at_factor_{factor}", 0) for factor in (4, 2, 1)
+    } == (whole.exits.tiles)
 
 
 def test_batches_and_swaths_do_not_change_what_leaves(runs: Runs) -> None:
