@@ -121,15 +121,19 @@ def _remark(band: "SourceBand") -> str:
     return f"{taken}{'tagged alpha' if band.tagged_alpha else ''}".strip()
 
 
-def _model_lines(path: Path, model: "ModelReport", *, takes: bool) -> Iterator[str]:
-    card = model.card
-    name = model.item.get("id", "model")
-    yield f"{path}: {name}, {len(card.bands)} bands to {len(card.classes)} classes"
+def _what_it_reads(card: "ModelCard") -> Iterator[str]:
     yield f"reads        {', '.join(card.bands.inputs)}"
     if card.may_miss:
         yield f"             of which a scene may lack {' '.join(card.may_miss)}"
     if card.dates is not None:
         yield f"             of a stack of dates (trained on {card.dates} at most)"
+
+
+def _model_lines(path: Path, model: "ModelReport", *, takes: bool) -> Iterator[str]:
+    card = model.card
+    name = model.item.get("id", "model")
+    yield f"{path}: {name}, {len(card.bands)} bands to {len(card.classes)} classes"
+    yield from _what_it_reads(card)
     yield f"classes      {', '.join(f'{at} {one.name}' for at, one in enumerate(card.classes))}"
     for number, level in enumerate(card.tree.levels if card.tree else (), start=1):
         groups = ", ".join(_group(level, at, card) for at in range(len(level.names)))

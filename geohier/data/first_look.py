@@ -43,7 +43,7 @@ def _opened(
     table: LabelTable,
     rules: LabelRules,
 ) -> LabelledPixels:
-    one = LabelledPixels(scene, find_bands(scene, names, declared), table, rules)
+    one = LabelledPixels(scene, find_bands(scene, names, declared, dates=None), table, rules)
     check_units(one, names, declared)
     return one
 

@@ -177,9 +177,14 @@ def _renamed(scenes: Sequence[LabelledScene], taken: set[str]) -> Iterator[Label
 def _open(scenes: Sequence[LabelledScene], config: DataConfig) -> list[LabelledPixels]:
     if not scenes:
         raise ConfigError("data.exclude names all scenes: none is left to split")
+    if config.dates is not None:
+        raise ConfigError(
+            "a split lists scenes, and data.dates makes them of several rows: split places by "
+            f"data.splits (column: {config.dates.place}), or list scene files with dates"
+        )
     names, declared = choose_bands(scenes[0], config.bands)
     table, rules = LabelTable(config.classes, config.ignored), LabelRules.of(config)
-    find = partial(find_bands, names=names, declared=declared)
+    find = partial(find_bands, names=names, declared=declared, dates=None)
     return [LabelledPixels(scene, find(scene), table, rules) for scene in scenes]
 
 

@@ -60,7 +60,7 @@ def find_bands(
     names: tuple[str, ...],
     declared: tuple[SourceBand, ...],
     *,
-    dates: bool = False,
+    dates: bool | None = False,
     second: Sequence[str] = (),
 ) -> BandChoice:
     """Return how the model's bands come from a scene: by name, or else by place.
@@ -69,7 +69,7 @@ def find_bands(
         scene: one of the scenes.
         names: names of the model's bands.
         declared: what the first scene's file, or a formula, says of each.
-        dates: whether the model reads a stack of dates.
+        dates: whether the model reads a stack of dates; None if whatever the scene is will do.
         second: names of its last bands, those of a second sensor, which the scene may lack.
 
     Raises:
@@ -80,8 +80,9 @@ def find_bands(
     needed = input_names(bands)
     with open_scene(scene.raster(), allow_ungeoreferenced=True) as source:
         stack = bands_by_date(source.bands)
-        _check_dates(scene, stack, dates=dates)
-        if dates:
+        if dates is not None:
+            _check_dates(scene, stack, dates=dates)
+        if stack and dates is not False:
             places = {day: _places(scene, source, own, needed) for day, own in stack.items()}
             choice = choose_by_date(bands, places, len(source.bands))
         else:

@@ -41,7 +41,7 @@ class DateAttention(nn.Module):
         super().__init__()
         self.norm = LayerNorm2d(channels)
         self.compare = starting_at_nothing(channels, heads)
-        self.head_of_channel = [at * heads // channels for at in range(channels)]
+        self.heads = heads
 
     def forward(
         self, level: Tensor, seen: Tensor, days: Tensor, ages: Tensor
@@ -50,8 +50,10 @@ class DateAttention(nn.Module):
         keys = self.norm(level.flatten(0, 1)) + told.flatten(0, 1)[..., None, None]
         scores = torch.unflatten(self.compare(keys), 0, seen.shape[:2])  # (B, T, N, H, W)
         weights = among_seen(scores, seen[:, :, None])
-        of_channel = weights[:, :, self.head_of_channel].to(level.dtype)
-        return (of_channel * level).sum(1), weights.mean(2)
+        parts = level.tensor_split(self.heads, dim=2)
+        by_head = zip(weights.to(level.dtype).unbind(2), parts, strict=True)
+        found = [(weight[:, :, None] * part).sum(1) for weight, part in by_head]
+        return torch.cat(found, dim=1), weights.mean(2)
 
 
 def among_seen(scores: Tensor, seen: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from geohier.models.dated import OfDates, reads_dates
 from geohier.models.level_features import level_features
 from geohier.models.receptive_field import ReceptiveField, measure_receptive_field
 
@@ -28,7 +29,7 @@ def measure_level_fields(
     """
     return tuple(
         measure_receptive_field(
-            _Level(network, level, seed),
+            _Level(OfDates(network, 1) if reads_dates(network) else network, level, seed),
             bands,
             stride=strides[-1],
             seed=seed,

@@ -172,7 +172,7 @@ def _input(card: ModelCard) -> Any:  # noqa: ANN401  # pystac is imported where 
         name="image",
         bands=_band_inputs(card.bands),
         input=mlm.InputStructure.create(
-            shape=[-1, len(card.bands), side, side],
+            shape=[-1, len(card.bands) if card.dates is None else -1, side, side],
             dim_order=["batch", "channel", "height", "width"],
             data_type=DataType.FLOAT32,
         ),

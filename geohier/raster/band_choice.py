@@ -35,8 +35,7 @@ class BandChoice:
     @property
     def there(self) -> tuple[int, ...]:
         """Places, in the model's order, of the bands that the source has."""
-        missing = self.indexes[len(self.indexes) - len(self.absent) :]
-        return tuple(range(len(self.indexes) - len(missing)))
+        return tuple(range(len(self.indexes) - len(self.absent)))
 
     @property
     def dates(self) -> tuple[date, ...]:

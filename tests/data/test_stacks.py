@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from geohier.config.schema import TrainConfig
+from geohier.config.schema import DataConfig, TrainConfig
 from geohier.data.catalog import read_catalog
 from geohier.data.chips import choose_chips, fit_chips
 from geohier.data.labels import IGNORE_INDEX
 from geohier.data.prepare import prepare
+from geohier.data.resplit import Resplit, resplit
 from geohier.data.scene import find_scenes, open_scene
 from geohier.data.scene_file import read_scene_file
 from geohier.errors import ConfigError, InputError
@@ -32,6 +33,10 @@ YEARS = (2016, 2018, 2020)
 
 def noise(seed: int, side: int = 96) -> np.ndarray:
     return np.random.default_rng(seed).integers(1, 255, (3, side, side), dtype="uint8")
+
+
+def split(data: DataConfig) -> Resplit:
+    return resplit(data, shares=[0.5], block_px=32, buffer_px=0, seed=0)
 
 
 def config(root: Path, data: dict[str, object] | None = None, **sections: object) -> TrainConfig:
@@ -162,6 +167,14 @@ def test_dates_need_columns_of_a_table(places: Path) -> None:
     (places / "split.csv").unlink()
     with pytest.raises(ConfigError, match=r"has no split\.csv for data\.dates"):
         read_catalog(config(places).data)
+
+
+def test_stacks_are_split_as_scene_files_and_not_as_rows(places: Path) -> None:
+    with pytest.raises(ConfigError, match=r"split places by data\.splits \(column: place\)"):
+        split(config(places).data)
+    write_stack(places / "two.scene.yaml", {2016: noise(0), 2020: noise(1)})
+    pair = [{"image": "two.scene.yaml", "mask": "a_2020_mask.tif"}]
+    assert split(config(places, {"dates": None, "train": pair}).data).blocks == 9
 
 
 def test_a_scene_file_of_dates_is_one_raster_on_the_grid_of_the_newest(tmp_path: Path) -> None:
