@@ -19,8 +19,11 @@ from geohier.config.load import load_config
 from geohier.config.model import ModelConfig
 from geohier.data.catalog import read_catalog
 from geohier.data.labels import IGNORE_INDEX
+from geohier.errors import ModelError
 from geohier.models.encoders import build_encoder
 from geohier.models.hierarchy import HierarchicalSegmenter
+from geohier.models.sampled import SampledSegmenter
+from geohier.models.segmentation import build_segmenter
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 BENCH = REPOSITORY / "tests" / "bench"
@@ -302,3 +305,19 @@ def test_what_a_memory_brings_is_told_with_its_range(bench: ModuleType) -> None:
     document = {"command": "x", "remark": "", "found": {"models": 2, "scores": scores}}
     lines = [*import_module("wiped_memory_table").describe(document)]
     assert "| roof | 1.0000 | 0.5000 | +0.5000 (+0.5000 to +0.5000) |" in lines
+
+
+def test_several_draws_are_one_answer(bench: ModuleType) -> None:
+    values = {"encoder": "test_resnet", "decoder": "hierarchy", "pyramid_channels": 8}
+    drawing = values | {"hierarchy": {"latents": {"levels": 2}}}
+    networks = [build_segmenter(ModelConfig.model_validate(one), 3, 2) for one in (values, drawing)]
+    without, network = (one.eval() for one in networks)
+    torch.nn.init.normal_(network.get_parameter("latents.projects.1.weight"))
+    image, seen = torch.rand(1, 3, 64, 64), import_module("draws").MeanOfDraws
+    with torch.no_grad():
+        one, two = (SampledSegmenter(network, seed)(image).softmax(1) for seed in (0, 1))
+        found = seen(network, 2)(image)
+    assert not torch.equal(one, two)
+    torch.testing.assert_close(found.exp(), (one + two) / 2)
+    with pytest.raises(ModelError, match="has no latents"):
+        seen(without, 2)

@@ -1,6 +1,7 @@
 """Measure outlines, calibration and noise on val, and write docs/results/robustness-NAME.json.
 
-Each model is judged on its val scenes as they are, and with noise added to the normalised bands.
+Each model is judged on its val scenes as they are, and with noise added to the normalised bands;
+of a model with latents, NAME:8=PATH is the mean of eight draws, NAME=PATH goes by their means.
 
     python tests/bench/robustness.py objectives --data-root data/hot_buildings \\
         --model none=runs/ablate-parts/cells/baseline-0/model
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import render
 import torch
+from draws import MeanOfDraws
 from machine import describe_machine
 from torch import Tensor, nn
 from torchmetrics.classification import MulticlassCalibrationError
@@ -88,7 +90,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("name", help="of the result: docs/results/robustness-NAME.json")
     parser.add_argument(
-        "--model", action="append", required=True, metavar="NAME=PATH", help="in its run folder"
+        "--model",
+        action="append",
+        required=True,
+        metavar="NAME[:DRAWS]=PATH",
+        help="in its run folder",
     )
     parser.add_argument("--data-root", required=True, help="folder of its data set")
     parser.add_argument("--class", dest="of_class", help="default: the last one")
@@ -99,6 +105,8 @@ def main() -> None:
         name, _, path = word.partition("=")
         paths[name] = Path(path)
         network, config = model_and_config(paths[name], arguments.data_root)
+        if draws := int(name.partition(":")[2] or 0):
+            network = MeanOfDraws(network, draws)
         names = [one.name for one in config.data.classes]
         of_class = arguments.of_class or names[-1]
         chips = val_chips(config)

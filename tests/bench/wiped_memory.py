@@ -9,6 +9,7 @@ as `geohier evaluate` does it.
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -22,7 +23,7 @@ from val_chips import shown
 
 from geohier.config.load import load_config
 from geohier.config.schema import TrainConfig
-from geohier.errors import ModelError
+from geohier.errors import GeohierError, ModelError
 from geohier.evaluation.bootstrap import bootstrap, paired_difference
 from geohier.layers.memory import memories
 from geohier.models.directory import LoadedModel, load_model
@@ -101,4 +102,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except GeohierError as error:
+        sys.exit(str(error))

@@ -12,11 +12,12 @@ def describe(document: Json) -> Iterator[str]:
     """Yield the lines of the results page."""
     found = document["found"]
     yield from [f"`{document['command']}`", ""]
-    yield (
+    text = (
         "IoU on val with what models remember and with an empty memory, mean over seeds "
         f"({found['models']}); and what the memory brings, with its 95 % range over blocks of "
         f"512 px and seeds. {document['remark']}"
     )
+    yield text.rstrip()
     yield ""
     header = ("class", "remembering", "wiped", "difference")
     yield from table(header, (_row(one) for one in found["scores"]))
