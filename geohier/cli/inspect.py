@@ -129,15 +129,19 @@ def _what_it_reads(card: "ModelCard") -> Iterator[str]:
         yield f"             of a stack of dates (trained on {card.dates} at most)"
 
 
+def _what_it_answers(card: "ModelCard") -> Iterator[str]:
+    yield f"classes      {', '.join(f'{at} {one.name}' for at, one in enumerate(card.classes))}"
+    for number, level in enumerate(card.tree.levels if card.tree else (), start=1):
+        groups = ", ".join(_group(level, at, card) for at in range(len(level.names)))
+        yield f"{f'tree level {number}':<12} {groups}"
+
+
 def _model_lines(path: Path, model: "ModelReport", *, takes: bool) -> Iterator[str]:
     card = model.card
     name = model.item.get("id", "model")
     yield f"{path}: {name}, {len(card.bands)} bands to {len(card.classes)} classes"
     yield from _what_it_reads(card)
-    yield f"classes      {', '.join(f'{at} {one.name}' for at, one in enumerate(card.classes))}"
-    for number, level in enumerate(card.tree.levels if card.tree else (), start=1):
-        groups = ", ".join(_group(level, at, card) for at in range(len(level.names)))
-        yield f"{f'tree level {number}':<12} {groups}"
+    yield from _what_it_answers(card)
     damaged = " ".join(model.damaged)
     yield f"files        {f'damaged: {damaged}' if damaged else 'whole (SHA-256)'}"
     yield f"predict      {'takes it' if takes else 'refuses it'}"
