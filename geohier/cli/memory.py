@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from geohier.cli.errors import reports_errors
-from geohier.cli.prediction_flags import MemoryFlags, takes_flags
+from geohier.cli.memory_flags import MemoryFlags
+from geohier.cli.prediction_flags import takes_flags
 from geohier.cli.usual_options import Quiet, ResultAsJson
 from geohier.errors import ConfigError
 
