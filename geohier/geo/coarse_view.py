@@ -17,13 +17,13 @@ class CoarseView:
 
     Args:
         factor: pixels along each side of a square.
-        grid: the tiles; they begin and end at multiples of the stride.
+        grid: the tiles; they begin and end at multiples of the stride. Their margin is what a look
+            in full has at least around a pixel, and a coarser one as many times as much.
         stride: pixels of the network per cell of its coarsest level.
-        margin: pixels of the network that it needs around a pixel.
 
     Example:
-        >>> grid = TileGrid(height=300, width=100, size=64, overlap=32)
-        >>> view = CoarseView(factor=2, grid=grid, stride=8, margin=10)
+        >>> grid = TileGrid(height=300, width=100, size=64, overlap=32, margin=10)
+        >>> view = CoarseView(factor=2, grid=grid, stride=8)
         >>> view.window(grid.tile(1, 0)), view.reach
         (Window(row_off=16, col_off=0, height=96, width=80), 24)
     """
@@ -31,12 +31,11 @@ class CoarseView:
     factor: int
     grid: TileGrid
     stride: int
-    margin: int
 
     @property
     def beyond(self) -> int:
         """Pixels around a tile that have to be seen, beside its own margin; whole cells."""
-        return _up((self.factor - 1) * self.margin, self.stride)
+        return _up((self.factor - 1) * self.grid.margin, self.stride)
 
     @property
     def cell(self) -> int:

@@ -64,10 +64,8 @@ class EarlyExits:
 
     def views(self, grid: TileGrid, card: ModelCard) -> tuple[CoarseView, ...]:
         """Return what each look has to see of the raster, coarsest first."""
-        margin = card.margins_px.get(95, grid.margin)
         return tuple(
-            CoarseView(factor=factor, grid=grid, stride=card.stride, margin=margin)
-            for factor in self.factors
+            CoarseView(factor=factor, grid=grid, stride=card.stride) for factor in self.factors
         )
 
 

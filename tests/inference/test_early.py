@@ -67,7 +67,7 @@ def same(one: dict[str, np.ndarray], two: dict[str, np.ndarray]) -> bool:
 @given(
     height=st.integers(1, 70),
     width=st.integers(30, 70),
-    size=st.integers(16, 40),
+    size=st.integers(24, 40),
     factor=st.integers(2, 4),
     seed=st.integers(0, 2**32 - 1),
 )
@@ -86,7 +86,7 @@ def test_early_answers_are_those_of_one_coarser_look_at_the_whole(
     card = card_of(2, 3, margins_px={95: net.radius + 1}, scale=(0.1, 1))
     options = PredictOptions(
         size=size,
-        overlap=8,
+        overlap=12,
         probabilities=True,
         overwrite=True,
         exits=EarlyExits(factors=(factor,), sure=0),
