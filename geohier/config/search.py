@@ -22,7 +22,7 @@ from geohier.config.load import load_config
 from geohier.config.section import Section
 from geohier.errors import ConfigError
 
-FREE = ("data.bands", "data.normalise")
+FREE = ("data.bands", "data.normalise", "data.dates.most")
 NOTHING = "changes nothing that a trial learns"
 
 JUDGING = {

@@ -8,6 +8,8 @@ from cli.conftest import Run
 from geohier.config.ablation import read_variants
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+BASES = {"dates": "trees_dates", "second": "landcover_second"}
+"""Configs that axes lie over where it is not hierarchy.yaml."""
 NAMES = sorted(path.stem for path in (CONFIGS / "ablations").glob("*.yaml"))
 
 
@@ -29,7 +31,7 @@ def test_each_of_its_networks_can_be_built(
     axes = CONFIGS / "ablations" / f"{name}.yaml"
     root = f"data_root={shared_data}"
     done = run(
-        *("ablate", CONFIGS / "hierarchy.yaml", "--axes", axes, "--set", root),
+        *("ablate", CONFIGS / f"{BASES.get(name, 'hierarchy')}.yaml", "--axes", axes, "--set", root),
         *("--seeds", 1, "--out", tmp_path / name, "--dry-run"),
     )
     assert done.code == 0, done.err
