@@ -10,11 +10,12 @@ import typer
 from geohier.cli.errors import reports_errors, say, say_note, say_scene
 from geohier.cli.prediction_flags import ModelFlags, changed, takes_flags
 from geohier.cli.usual_options import AsJson
-from geohier.errors import ConfigError
+from geohier.errors import FINISHED_WITH_FAILURES, ConfigError
 
 if TYPE_CHECKING:
     from geohier.studies.evaluate import Evaluation
     from geohier.studies.legend import LabelRules
+    from geohier.studies.object_scores import ObjectEvaluation
 
 
 UNLABELLED_VALUE = 255
@@ -108,6 +109,14 @@ def evaluate(
         Path | None,
         typer.Option(help="Image, or folder of images named as scenes, for --picture."),
     ] = None,
+    within_m: Annotated[
+        float | None,
+        typer.Option(
+            help="How near to a true object one that was found is right, m; of models that find "
+            "objects.",
+            show_default="as in training",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Score predictions against labels, or a model on labelled scenes.
@@ -134,8 +143,23 @@ def evaluate(
             point_radius_m=point_radius_m,
             images=images,
         )
+        _check_both(model, data)
+        assert model is not None
+        assert data is not None
+        from geohier.models.manifest import finds_objects
+
+        if finds_objects(model):
+            if picture is not None:
+                raise ConfigError("--picture is for maps of classes: look at --out in a GIS")
+            found = _evaluate_objects(
+                model, data, split or "val", overrides or [], out, within_m, flags
+            )
+            _print_objects(found, as_json=as_json)
+            raise typer.Exit(FINISHED_WITH_FAILURES if found.failures else 0)
+        _refuse_radius(within_m)
         result = _evaluate_model(model, data, split or "val", overrides or [], out, picture, flags)
     else:
+        _refuse_radius(within_m)
         if images is not None and picture is None:
             raise ConfigError("--images is for --picture FOLDER, which is missing")
         _refuse("a model", split=split, set=overrides, out=out, **changed(flags))
@@ -164,18 +188,61 @@ def _refuse(what: str, **options: object) -> None:
             )
 
 
+def _check_both(model: Path | None, data: Path | None) -> None:
+    if model is None or data is None:
+        missing = "--model" if model is None else "--data"
+        raise ConfigError(f"{missing} is missing: a model is scored with --model DIR --data CONFIG")
+
+
+def _refuse_radius(within_m: float | None) -> None:
+    if within_m is not None:
+        raise ConfigError("--within-m is for models that find objects: leave it out")
+
+
+def _evaluate_objects(
+    model: Path,
+    data: Path,
+    split: Literal["val", "train"],
+    overrides: list[str],
+    out: Path | None,
+    within_m: float | None,
+    flags: ModelFlags,
+) -> "ObjectEvaluation":
+    from geohier.config.load import load_config
+    from geohier.models.directory import load_model
+    from geohier.studies.evaluate_objects import evaluate_objects
+
+    return evaluate_objects(
+        load_model(model),
+        load_config(data, overrides),
+        split,
+        out=out,
+        options=flags.predict_options(),
+        within_m=within_m,
+        on_scene=say_scene,
+    )
+
+
+def _print_objects(found: "ObjectEvaluation", *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(found.to_json(), indent=2))
+    else:
+        from geohier.cli.score_tables import print_object_scores
+
+        print_object_scores(found)
+    for name, failure in found.failures.items():
+        say(f"geohier: {name} is not scored: {failure}")
+
+
 def _evaluate_model(
-    model: Path | None,
-    data: Path | None,
+    model: Path,
+    data: Path,
     split: Literal["val", "train"],
     overrides: list[str],
     out: Path | None,
     pictures: Path | None,
     flags: ModelFlags,
 ) -> "Evaluation":
-    if model is None or data is None:
-        missing = "--model" if model is None else "--data"
-        raise ConfigError(f"{missing} is missing: a model is scored with --model DIR --data CONFIG")
     from geohier.config.load import load_config
     from geohier.studies.evaluate_model import evaluate_model
 

@@ -131,6 +131,9 @@ def _what_it_reads(card: "ModelCard") -> Iterator[str]:
 
 def _what_it_answers(card: "ModelCard") -> Iterator[str]:
     yield f"classes      {', '.join(f'{at} {one.name}' for at, one in enumerate(card.classes))}"
+    if card.points is not None:
+        least = ", ".join(f"{name} {score:.2f}" for name, score in card.points.thresholds.items())
+        yield f"finds        points: {least} or more, {card.points.apart_px:g} px apart or more"
     for number, level in enumerate(card.tree.levels if card.tree else (), start=1):
         groups = ", ".join(_group(level, at, card) for at in range(len(level.names)))
         yield f"{f'tree level {number}':<12} {groups}"

@@ -32,6 +32,7 @@ def work_over(
     *,
     as_json: bool,
     quiet: bool,
+    objects: bool = False,
 ) -> NoReturn:
     """Have a model go over scenes, report what became of each, and exit by it.
 
@@ -40,7 +41,7 @@ def work_over(
     from geohier.inference.many import assign, exit_code, predict_all
 
     outcomes = predict_all(
-        assign(scenes, out, mosaic=flags.mosaic, **flags.open_options()),
+        assign(scenes, out, mosaic=flags.mosaic, objects=objects, **flags.open_options()),
         load(),
         options,
         watch=quietly if quiet else notes_and_progress,
@@ -138,7 +139,7 @@ def _as_dict(outcome: "Outcome") -> dict[str, object]:
     assert prediction is not None
     return row | {
         "status": "up to date" if prediction.up_to_date else "written",
-        "outputs": {name: str(path) for name, path in prediction.run.outputs.items()},
+        "outputs": {name: str(path) for name, path in prediction.outputs.items()},
         "height": prediction.shape[0],
         "width": prediction.shape[1],
         "tiles": len(prediction.plan.grid),
@@ -148,6 +149,7 @@ def _as_dict(outcome: "Outcome") -> dict[str, object]:
         "notes": list(prediction.notes),
         **_exits(prediction),
         **_features(prediction),
+        **({} if prediction.objects is None else {"objects": dict(prediction.objects)}),
     }
 
 
@@ -155,6 +157,9 @@ def _size(prediction: "Prediction") -> str:
     height, width = prediction.shape
     size = f"{height} x {width} px"
     features = prediction.features
+    if prediction.objects is not None:
+        counts = ", ".join(f"{count} of {name}" for name, count in prediction.objects.items())
+        return f"{counts}; {size}"
     if features is None:
         return size
     levels = ", ".join(str(level.level) for level in features.levels)

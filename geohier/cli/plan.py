@@ -68,8 +68,11 @@ def print_plans(
     from geohier.inference.many import assign, check_targets, exit_code_of
     from geohier.inference.predictor import as_predictor
 
-    work = assign(scenes, out or Path(), mosaic=flags.mosaic, **flags.open_options())
     predictor = as_predictor(model)
+    objects = predictor.card.points is not None and levels is None
+    work = assign(
+        scenes, out or Path(), mosaic=flags.mosaic, objects=objects, **flags.open_options()
+    )
     if levels is not None:
         from geohier.inference.embed import as_embedder  # brings smp: seconds
 

@@ -31,7 +31,7 @@ def predict(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Segment scenes of any size; write their classes as GeoTIFFs on their own grids.
+    """Map scenes of any size: classes as GeoTIFFs on their own grids, or objects as vector files.
 
     A run that was interrupted goes on where it stopped when the same command is given again.
     Blocks that cannot be read become nodata, are listed in OUT.run.json, and the exit code is 6.
@@ -50,6 +50,7 @@ def predict(
         print_plans(found, model, out, flags, options, as_json=as_json)
         return
     from geohier.inference.predictor import as_predictor
+    from geohier.models.manifest import finds_objects
 
-    load = partial(as_predictor, model)
-    work_over(found, out, load, flags, options, as_json=as_json, quiet=quiet)
+    load, objects = partial(as_predictor, model), finds_objects(model)
+    work_over(found, out, load, flags, options, as_json=as_json, quiet=quiet, objects=objects)

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from geohier.evaluation.bootstrap import BLOCK_PX
 from geohier.studies.evaluate import Evaluation
+from geohier.studies.object_scores import ObjectEvaluation
 
 ABSENT = "absent"
 """What stands where the labels do not hold a class: it has no score, and 0 would be a lie."""
@@ -26,6 +27,28 @@ def print_scores(evaluation: Evaluation) -> None:
     console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
     for table in score_tables(evaluation):
         console.print(table)
+
+
+def print_object_scores(found: ObjectEvaluation) -> None:
+    """Print the scores of objects to stdout."""
+    console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
+    heads = ("class", "F1", "95 % range", "precision", "recall", "AP", "RMSE, m", "true", "found")
+    table = _table(f"Objects within {found.within_m:g} m, {found.scenes} scenes")
+    for head in heads:
+        table.add_column(head, justify="left" if head == "class" else "right", no_wrap=True)
+    for name, one in found.classes.items():
+        low, high = one.f1_range
+        spread = "" if np.isnan(low) else f"{low:.3f} to {high:.3f}"
+        table.add_row(
+            *(name, shown(one.f1), spread, shown(one.precision), shown(one.recall)),
+            *(shown(one.average_precision), f"{one.rmse_m:.2f}", f"{one.true}", f"{one.found}"),
+        )
+    console.print(table)
+    for name, one in found.classes.items():
+        console.print(
+            f"{name}: score {one.threshold:.3f} or more; off by {one.count_error:.1f} objects in a "
+            "scene on average"
+        )
 
 
 def score_tables(evaluation: Evaluation) -> Iterator[Table | str]:

@@ -114,10 +114,11 @@ def _summary(model: Path, *, as_json: bool) -> str:
     card = read_card(model)
     found = card.scores["choose"]
     assert isinstance(found, dict)
-    score, best = found["mean_iou"], card.trained_on["best_epoch"]
+    best = card.trained_on["best_epoch"]
+    name, score = ("F1", found["f1"]) if "f1" in found else ("mean IoU", found["mean_iou"])
     if as_json:
         return json.dumps({"model": str(model), "best_epoch": best, "choose": found})
     return (
-        f"{model}: mean IoU {score:.3f} on the choose blocks, epoch {best}; next:\n"
+        f"{model}: {name} {score:.3f} on the choose blocks, epoch {best}; next:\n"
         f"geohier predict SCENE --model {model} --out map.tif"
     )

@@ -21,6 +21,7 @@ from geohier.config.bands import BandConfig, BandsInput, read_bands
 from geohier.config.chips import AugmentConfig, ChipsConfig
 from geohier.config.classes import ClassConfig, ClassesInput, read_classes
 from geohier.config.curriculum import CurriculumConfig
+from geohier.config.detection import DetectionConfig, Task
 from geohier.config.fine_tuning import FineTuningConfig
 from geohier.config.model import ModelConfig
 from geohier.config.objectives import ObjectivesConfig
@@ -153,6 +154,15 @@ class DataConfig(Section):
                 return (self.ignore,)
         return self.ignore
 
+    @property
+    def ground(self) -> int:
+        """Index of the class of the ground that no label covers.
+
+        Raises:
+            ValueError: there is none.
+        """
+        return [one.name for one in self.classes].index(str(self.labels.outside))
+
     @model_validator(mode="after")
     def _labels_name_classes(self) -> Self:
         names = [one.name for one in self.classes]
@@ -210,6 +220,11 @@ class TrainConfig(Section):
 
     data: DataConfig
     """Labelled scenes and classes."""
+    task: Task = "segmentation"
+    """segmentation: a class for each pixel; detection: objects, each a point with a class and a
+    score. Every class but data.labels.outside is then one of objects."""
+    detection: DetectionConfig = DetectionConfig()
+    """How objects are learnt and found."""
     model: ModelConfig = ModelConfig()
     """The network."""
     weights: WeightsConfig = WeightsConfig()
@@ -274,6 +289,39 @@ class TrainConfig(Section):
                 f"chips.size_px {side} is no multiple of {multiple}, the stride of the coarsest "
                 "level: change it, or lower model.hierarchy.levels"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _objects_stand_on_ground(self) -> Self:
+        if self.task == "segmentation":
+            if self.detection != DetectionConfig():
+                raise ValueError(
+                    "detection has options, but task is segmentation: set it to detection"
+                )
+            return self
+        if self.data.labels.outside is None:
+            raise ValueError(
+                "task detection needs data.labels.outside, the class of the ground between "
+                "objects: name it"
+            )
+        if self.training.processes > 1:
+            raise ValueError(
+                "task detection is learnt within one process, but training.processes is "
+                f"{self.training.processes}: set it to 1"
+            )
+        parts = self.model.hierarchy
+        used = {
+            "objectives": self.objectives != ObjectivesConfig(),
+            "auxiliary": self.auxiliary != AuxiliaryConfig(),
+            "data.class_tree": self.data.class_tree is not None,
+            "model.hierarchy.memory": parts.memory.slots > 0,
+            "model.hierarchy.latents": parts.latents.levels > 0,
+        }
+        for key, is_used in used.items():
+            if is_used:
+                raise ValueError(
+                    f"{key} is of task segmentation, but task is detection: leave it out"
+                )
         return self
 
     @model_validator(mode="after")

@@ -28,9 +28,10 @@ def commented_config(config: TrainConfig, head: str = "") -> str:
     """
     lines = _comment(head, "") if head else []
     for name, field in TrainConfig.model_fields.items():
-        section = getattr(config, name)
-        lines += ["", *_comment(field.description or "", ""), f"{name}:"]
-        lines += _section(section)
+        value = getattr(config, name)
+        lines += ["", *_comment(field.description or "", "")]
+        is_section = isinstance(value, Section)
+        lines += [f"{name}:", *_section(value)] if is_section else [f"{name}: {_flow(value)}"]
     return "\n".join(lines).lstrip("\n") + "\n"
 
 

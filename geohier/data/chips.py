@@ -11,7 +11,7 @@ from torchvision import tv_tensors
 from geohier.config.schema import TrainConfig
 from geohier.data.augment import augmentation
 from geohier.data.curriculum import paced
-from geohier.data.labelled import inside
+from geohier.data.labelled import inside as inside_of
 from geohier.data.labels import IGNORE_INDEX
 from geohier.data.prepare import TrainingData
 from geohier.data.resample import resample_labels
@@ -69,6 +69,8 @@ class ChipDataset(Samples[Chip]):
         self.statistics = [mean_and_std(bands) for bands in data.normalised_by]
         self.augment = augmentation(config.augment)
         self.most_dates = data.most_dates
+        self.pixel_m = None if data.gsd_m is None else sum(data.gsd_m) / 2
+        """Side of a chip's pixel on the ground, in metres, mean of the scenes'."""
 
     def set_epoch(self, epoch: int) -> None:
         """Start an epoch; workers that are already running see it too."""
@@ -102,7 +104,7 @@ class ChipDataset(Samples[Chip]):
     def _cut(self, place: Place) -> tuple[Tensor, Tensor, Tensor]:
         """Return image, class indexes and validity `(G, H, W)` of a place, at a chip's size."""
         cut = self.scenes[place.scene].read(place.window)
-        usable = inside(place.window, place.labelled)
+        usable = inside_of(place.window, place.labelled)
         seen = cut.seen if place.surroundings else cut.seen & usable
         kind = np.uint8 if cut.values.dtype == np.uint8 else np.float32
         values = torch.from_numpy(np.ascontiguousarray(cut.values, kind))
@@ -125,6 +127,40 @@ class ChipDataset(Samples[Chip]):
         return image, mask, valid
 
 
+class MiddleChips(ChipDataset):
+    """Chips whose mask has the middles of objects: a pixel of its class at each.
+
+    All other labelled ground is of the class outside.
+    """
+
+    def __init__(
+        self,
+        data: TrainingData,
+        config: TrainConfig,
+        places: RandomPlaces | Sequence[Place],
+        size_px: int,
+    ) -> None:
+        super().__init__(data, config, places, size_px)
+        self.ground = config.data.ground
+        self.middles = [scene.middles() for scene in self.scenes]
+
+    def _cut(self, place: Place) -> tuple[Tensor, Tensor, Tensor]:
+        image, mask, valid = super()._cut(place)
+        return image, self._marked(mask, place), valid
+
+    def _marked(self, mask: Tensor, place: Place) -> Tensor:
+        """Return a mask of the middles that lie on its labelled pixels."""
+        window, middles = place.window, self.middles[place.scene]
+        corner, sides = (window.row_off, window.col_off), (window.height, window.width)
+        at = np.floor((middles[:, :2] - corner) * self.size_px / sides).astype(np.int64)
+        inside = ((at >= 0) & (at < self.size_px)).all(axis=1)
+        rows, columns = at[inside].T
+        labelled = mask != IGNORE_INDEX
+        marked = torch.full_like(mask, self.ground)
+        marked[rows, columns] = torch.from_numpy(middles[inside, 2]).to(mask)
+        return marked.where(labelled, IGNORE_INDEX)
+
+
 def mean_and_std(bands: BandSet) -> tuple[Tensor, Tensor]:
     """Return mean and deviation of the bands, each `(C, 1, 1)`."""
     mean, std = [band.mean for band in bands], [band.std for band in bands]
@@ -139,13 +175,21 @@ def fit_chips(data: TrainingData, config: TrainConfig) -> ChipDataset:
         places = HardPlaces(places, config.chips.hard_share, config.training.seed, length)
     if config.curriculum.difficulty is not None:
         places = paced(places, data, config)
-    return ChipDataset(data, config, places, config.chips.size_px)
+    return chips_at(places, data, config, config.chips.size_px)
 
 
 def choose_chips(data: TrainingData, config: TrainConfig) -> ChipDataset:
     """Return chips that label each pixel of the choose blocks once, as small as the blocks let."""
     size_px = grid_size(data.choose, config.chips.size_px, config.model.side_multiple)
-    return ChipDataset(data, config, grid_places(data.choose, size_px), size_px)
+    return chips_at(grid_places(data.choose, size_px), data, config, size_px)
+
+
+def chips_at(
+    places: RandomPlaces | Sequence[Place], data: TrainingData, config: TrainConfig, size_px: int
+) -> ChipDataset:
+    """Return the chips of places, with labels as the task of a config has them."""
+    kind = MiddleChips if config.task == "detection" else ChipDataset
+    return kind(data, config, places, size_px)
 
 
 def chips_per_epoch(config: TrainConfig, places: RandomPlaces | Sequence[Place]) -> int:

@@ -15,6 +15,7 @@ from geohier.data.catalog import LabelledScene
 from geohier.data.label_rules import LabelRules
 from geohier.data.label_source import LabelSource, open_labels
 from geohier.data.labels import IGNORE_INDEX, LabelTable, count_values
+from geohier.data.middles import Middles, middles_of
 from geohier.data.scene import open_scene
 from geohier.geo.window import Window, intersection, row_strips
 from geohier.raster.band_choice import BandChoice
@@ -79,6 +80,7 @@ class LabelledPixels:
         self.rules = rules
         self._kept: Cut | None = None
         self._label_values: Counter[float] | None = None
+        self._middles: Middles | None = None
         self._opened: _Opened | None = None
         opened = self._open()
         self.geobox = opened.image.geobox
@@ -125,6 +127,18 @@ class LabelledPixels:
                 total.update(count_values(labels.read(strip)))
             self._label_values = total
         return self._label_values
+
+    def middles(self) -> Middles:
+        """Return row, column and class index `(N, 3)` of the middle of each labelled object.
+
+        They are continuous, in pixels from the top left corner of the scene.
+
+        Raises:
+            LabelError: the labels are a raster, which has no objects.
+        """
+        if self._middles is None:
+            self._middles = middles_of(self._open().labels, self.table, self.scene.mask)
+        return self._middles
 
     def moments(self) -> Moments | None:
         """Return mean and deviation of the image's bands, None where no pixel is valid.

@@ -22,6 +22,7 @@ from geohier.inference.contract import (
 from geohier.inference.exits import check_exits
 from geohier.inference.feature_reduction import FeatureReduction
 from geohier.inference.features import Features
+from geohier.inference.middles import MiddlesReduction, objects_of
 from geohier.inference.options import PredictOptions
 from geohier.inference.plan import WorkPlan, plan_work
 from geohier.inference.predictor import Predictor
@@ -33,7 +34,7 @@ from geohier.inference.tree_level import mapped_classes, tree_level
 from geohier.models.card import ModelCard
 from geohier.raster.aoi import AreaOfInterest, read_area
 from geohier.raster.cog import check_crs, creation_options
-from geohier.raster.layers import LABELS, Layer, features_layer, layers_of
+from geohier.raster.layers import LABELS, Layer, features_layer, layers_of, middles_layer
 from geohier.raster.moments import moments_of_all
 from geohier.raster.source import PixelReader, PixelSource
 
@@ -59,7 +60,7 @@ class Job:
     predictor: Predictor
     options: PredictOptions
     plan: WorkPlan
-    reduction: Reduction | FeatureReduction
+    reduction: Reduction | FeatureReduction | MiddlesReduction
     layers: tuple[Layer, ...]
     area: AreaOfInterest | None
     notes: tuple[str, ...]
@@ -173,6 +174,8 @@ def _layers(
 ) -> tuple[Layer, ...]:
     if features is not None:
         return (features_layer(features.names),)
+    if card.points is not None:
+        return (middles_layer([card.classes[at].name for at in objects_of(card)]),)
     shown = mapped_classes(card, options.tree_level)
     names, colors = [one.name for one in shown], [one.color for one in shown]
     return layers_of(options.layers, names, colors)
@@ -180,7 +183,7 @@ def _layers(
 
 def _reduction(
     options: PredictOptions, card: ModelCard, features: Features | None
-) -> Reduction | FeatureReduction:
+) -> Reduction | FeatureReduction | MiddlesReduction:
     if features is not None:
         chosen = options.tree_level is not None or options.exits is not None
         if options.layers != (LABELS,) or options.thresholds or chosen:
@@ -189,6 +192,15 @@ def _reduction(
                 "thresholds, the level of a tree and exits"
             )
         return FeatureReduction(features=features.channels)
+    if card.points is not None:
+        chosen = options.tree_level is not None or options.exits is not None
+        if options.layers != (LABELS,) or chosen:
+            raise ConfigError(
+                "the model finds objects: leave out probabilities, confidence, entropy, the level "
+                "of a tree and exits"
+            )
+        options.thresholds_by_index(card)
+        return MiddlesReduction(objects=objects_of(card))
     level = tree_level(card, options.tree_level)
     return Reduction(
         classes=len(card.classes if level is None else level.names),

@@ -10,14 +10,16 @@ from typing import Unpack
 from geohier.data.scene import Scene, open_scene, open_scenes_as_mosaic
 from geohier.errors import FINISHED_WITH_FAILURES, ConfigError, GeohierError
 from geohier.inference.job import Job, check_options, prepare
+from geohier.inference.object_job import run_object_job
 from geohier.inference.options import PredictOptions
 from geohier.inference.pipeline import Prediction, run_job
-from geohier.inference.predictor import Predictor
+from geohier.inference.predictor import Predictor, finds_objects
 from geohier.inference.progress import Progress
 from geohier.inference.target import check_named_geotiff, check_outside_models, is_geotiff_name
 from geohier.raster.layers import layer_path
 from geohier.raster.reader import OpenOptions
 from geohier.raster.source import PixelSource
+from geohier.raster.vectors import DRIVERS, check_named_vector
 
 type OpenSource = Callable[[], PixelSource]
 type WatchJob = Callable[[Job], AbstractContextManager[Progress | None]]
@@ -46,6 +48,7 @@ def assign(
     out: Path,
     *,
     mosaic: bool = False,
+    objects: bool = False,
     **options: Unpack[OpenOptions],
 ) -> list[Assignment]:
     """Say where each scene's classes go: one scene to the file `out`, several to a folder `out`.
@@ -54,26 +57,33 @@ def assign(
         scenes: scenes; a text is a URL.
         out: a file, or a folder; one scene goes to a folder if that exists or has no suffix.
         mosaic: read all scenes as one.
+        objects: results are vector files of objects, not GeoTIFFs.
         options: how scenes are opened.
 
     Raises:
         ConfigError: `out` is named like a file where a folder is needed, or not like a GeoTIFF
             where one is written; or a URL is to be part of a mosaic.
     """
-    _check_name(out, 1 if mosaic else len(scenes))
-    into_folder = out.is_dir() or out.suffix == ""
+    _check_name(out, 1 if mosaic else len(scenes), objects=objects)
+    into_folder, suffix = out.is_dir() or out.suffix == "", ".gpkg" if objects else ".tif"
     if mosaic:
-        return [_mosaic(scenes, out / "mosaic.tif" if into_folder else out, options)]
+        return [_mosaic(scenes, out / f"mosaic{suffix}" if into_folder else out, options)]
     into_folder |= len(scenes) > 1
-    return [_assignment(scene, out, into_folder, options) for scene in scenes]
+    return [
+        _assignment(scene, lambda name: out / f"{name}{suffix}" if into_folder else out, options)
+        for scene in scenes
+    ]
 
 
-def _check_name(out: Path, results: int) -> None:
+def _check_name(out: Path, results: int, *, objects: bool) -> None:
     if out.is_dir() or out.suffix == "":
         return
-    if results > 1 and (is_geotiff_name(out) or out.is_file()):
+    is_file_name = out.suffix.lower() in DRIVERS if objects else is_geotiff_name(out)
+    if results > 1 and (is_file_name or out.is_file()):
         raise ConfigError(f"{out} names a file, but there are {results} scenes: name a folder")
-    if results == 1:
+    if results == 1 and objects:
+        check_named_vector(out)
+    elif results == 1:
         check_named_geotiff(out)
 
 
@@ -89,12 +99,12 @@ def _mosaic(scenes: Sequence[Scene | str], target: Path, options: OpenOptions) -
 
 
 def _assignment(
-    scene: Scene | str, out: Path, into_folder: bool, options: OpenOptions
+    scene: Scene | str, target_of: Callable[[str], Path], options: OpenOptions
 ) -> Assignment:
     name = scene.id if isinstance(scene, Scene) else Path(scene).stem
     return Assignment(
         name=name,
-        target=out / f"{name}.tif" if into_folder else out,
+        target=target_of(name),
         open=lambda: open_scene(scene, **options),
     )
 
@@ -151,10 +161,11 @@ def prepared(assignment: Assignment, predictor: Predictor, options: PredictOptio
 def _predict_one(
     assignment: Assignment, predictor: Predictor, options: PredictOptions, watch: WatchJob
 ) -> Outcome:
+    run = run_object_job if finds_objects(predictor) else run_job
     try:
         job = prepared(assignment, predictor, options)
         with job.source, watch(job) as progress:
-            prediction = run_job(job, assignment.target, progress)
+            prediction = run(job, assignment.target, progress)
     except GeohierError as error:
         return Outcome(assignment=assignment, error=error)
     return Outcome(assignment=assignment, prediction=prediction)

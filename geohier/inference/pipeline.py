@@ -35,7 +35,7 @@ from geohier.inference.identity import (
 from geohier.inference.job import Job, prepare
 from geohier.inference.options import PredictOptions
 from geohier.inference.plan import WorkPlan
-from geohier.inference.predictor import Predictor, as_predictor
+from geohier.inference.predictor import Predictor, as_predictor, finds_objects
 from geohier.inference.progress import Progress
 from geohier.inference.target import check_not_read, check_outside_models
 from geohier.inference.threads import behind
@@ -68,6 +68,8 @@ class Prediction:
         up_to_date: whether everything was there already.
         seconds: time that this call took.
         exits: where the tiles left, if they could leave early.
+        outputs: the files, by the name of what they hold.
+        objects: how many objects of each class were found, if the model finds any.
     """
 
     run: FinishedRun
@@ -77,7 +79,9 @@ class Prediction:
     notes: tuple[str, ...]
     up_to_date: bool
     seconds: float
+    outputs: Mapping[str, Path]
     exits: Exits | None = None
+    objects: Mapping[str, int] | None = None
 
     @property
     def exit_code(self) -> int:
@@ -94,13 +98,13 @@ def predict_raster(
     options: PredictOptions | None = None,
     progress: Progress | None = None,
 ) -> Prediction:
-    """Segment a scene of any size; write its classes as a COG on the scene's own grid.
+    """Map a scene of any size: its classes as a COG on its own grid, or its objects as points.
 
     A run that was interrupted goes on where it stopped, and its result is the same to the byte.
 
     Args:
         source: raster, scene file, SAFE folder, or an opened source.
-        target: GeoTIFF to write; further layers come to lie beside it.
+        target: GeoTIFF to write, or vector file of objects; further layers come to lie beside it.
         model: model directory, loaded model, or any module from `(B, C, H, W)` normalised pixels
             to `(B, K, H, W)` scores, with its `card`.
         card: bands, classes, stride and normalisation of a bare module.
@@ -119,6 +123,10 @@ def predict_raster(
     options = options or PredictOptions()
     with as_source(source) as scene:
         job = prepare(scene, as_predictor(model, card), options)
+        if finds_objects(job.predictor):
+            from geohier.inference.object_job import run_object_job  # which does this job first
+
+            return run_object_job(job, Path(target), progress)
         return run_job(job, Path(target), progress)
 
 
@@ -162,6 +170,7 @@ def run_job(job: Job, target: Path, progress: Progress | None = None) -> Predict
         up_to_date=isinstance(run, UpToDate),
         seconds=time.perf_counter() - started,
         exits=_exits(job, finished.counts),
+        outputs=finished.outputs,
     )
 
 

@@ -42,6 +42,11 @@ class Predictor:
         return 1 if self.features is None else self.features.stride
 
 
+def finds_objects(predictor: Predictor) -> bool:
+    """Return whether what it writes are objects."""
+    return predictor.card.points is not None and predictor.features is None
+
+
 def as_predictor(
     model: LoadedModel | Predictor | nn.Module | Path | str, card: ModelCard | None = None
 ) -> Predictor:

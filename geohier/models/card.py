@@ -19,6 +19,26 @@ class ClassLabel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PointRule:
+    """How objects are read off the probabilities of their middles.
+
+    Args:
+        ground: index of the class that is no object.
+        thresholds: of each other class, by name, the probability from which it is an object: that
+            of the best F1 on the choose blocks.
+        apart_px: smallest distance of two objects of a class, in pixels of the image.
+        smooth_px: standard deviation of the smoothing before peaks are sought, likewise.
+        match_m: how near to a true object, in metres, one counted as right.
+    """
+
+    ground: int
+    thresholds: Mapping[str, float]
+    apart_px: float
+    smooth_px: float
+    match_m: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
     """What a model reads, what it answers, and where it may be trusted.
 
@@ -26,6 +46,8 @@ class ModelCard:
         bands: bands, in the model's order, with the statistics that normalise them.
         classes: channel `k` of the model and value `k` of a class raster mean `classes[k]`.
         tree: groups of the classes, if they have any.
+        points: how objects are found, if the model finds any; its probabilities are then those of
+            a pixel to be the middle of one.
         stride: tile offsets and sizes are multiples of it, in pixels.
         strides: stride of each pyramid level, finest first; empty where there is no pyramid.
         gsd_m: smallest and largest ground sample distance of the training images, in metres.
@@ -48,6 +70,7 @@ class ModelCard:
     bands: BandSet
     classes: tuple[ClassLabel, ...]
     tree: ClassTree | None = None
+    points: PointRule | None = None
     stride: int = 1
     strides: tuple[int, ...] = ()
     gsd_m: tuple[float, float] | None = None
@@ -71,6 +94,13 @@ class ModelCard:
         if self.scale is not None and not 0 < self.scale[0] <= self.scale[1] < float("inf"):
             raise ConfigError(f"a scale rises from above 0, found {self.scale}")
         names = tuple(one.name for one in self.classes)
+        if self.points is not None:
+            objects = {*names[: self.points.ground], *names[self.points.ground + 1 :]}
+            if objects != {*self.points.thresholds}:
+                raise ConfigError(
+                    f"objects are of {' '.join(sorted(objects))}, but thresholds are of "
+                    f"{' '.join(sorted(self.points.thresholds))}: give each class its own"
+                )
         if self.tree is not None and self.tree.classes != names:
             raise ConfigError(
                 f"the classes are {' '.join(names)}, those of their tree are "

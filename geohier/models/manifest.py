@@ -30,6 +30,15 @@ def is_model(path: Path) -> bool:
     return (path / CARD).is_file() or (path / SUMS).is_file()
 
 
+def finds_objects(path: Path) -> bool:
+    """Return whether a model directory is one of a model that finds objects.
+
+    Raises:
+        ModelError: it is damaged.
+    """
+    return is_model(path) and read_card(path).points is not None
+
+
 def check_files(folder: Path) -> str:
     """Check every file of a model directory, and return the identity of the whole.
 

@@ -7,18 +7,20 @@ in fields that start with `geohier:`. Two equal cards give equal items: no clock
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from geohier.errors import GeohierError, ModelError
 from geohier.geo.bands import Band, BandSet, NormaliseBy
 from geohier.geo.class_tree import ClassTree
-from geohier.models.card import ClassLabel, ModelCard
+from geohier.models.card import ClassLabel, ModelCard, PointRule
 
 FORMAT = 1
 """Version of the card: raised when an older geohier could no longer read it."""
 
 TREE = "geohier:class_tree"
+POINTS = "geohier:points"
 DATES = "geohier:dates"
 MAY_MISS = "geohier:may_miss"
 SCALE = "geohier:scale"
@@ -46,7 +48,7 @@ def item_of(card: ModelCard, *, architecture: str, parameters: int, weights: str
         weights: file name of the weights, beside the item.
     """
     import pystac  # only needed when a model is saved
-    from pystac.extensions.mlm import MLMExtension, TaskType
+    from pystac.extensions.mlm import MLMExtension
 
     start, end = ALWAYS
     item = pystac.Item(
@@ -62,7 +64,7 @@ def item_of(card: ModelCard, *, architecture: str, parameters: int, weights: str
     MLMExtension.ext(item, add_if_missing=True).apply(
         name=architecture,
         architecture=architecture,
-        tasks=[TaskType.SEMANTIC_SEGMENTATION],
+        tasks=[_task(card)],
         input=[_input(card)],
         output=[_output(card)],
         framework="pytorch",
@@ -110,6 +112,7 @@ def _card(found: Mapping[str, Any]) -> ModelCard:
         bands=BandSet(tuple(_band(fields) for fields in found["bands"])),
         classes=classes,
         tree=_tree(found.get(TREE), classes),
+        points=_points(found.get(POINTS)),
         stride=int(found["geohier:stride"]),
         strides=tuple(int(stride) for stride in found["geohier:strides"]),
         gsd_m=None if gsd_m is None else (float(gsd_m[0]), float(gsd_m[1])),
@@ -135,6 +138,18 @@ def _scale(found: Sequence[float] | None) -> tuple[float, float] | None:
     return None if found is None else (float(found[0]), float(found[1]))
 
 
+def _points(found: Any) -> PointRule | None:  # noqa: ANN401
+    if found is None:
+        return None
+    return PointRule(
+        ground=int(found["ground"]),
+        thresholds={str(name): float(score) for name, score in found["thresholds"].items()},
+        apart_px=float(found["apart_px"]),
+        smooth_px=float(found["smooth_px"]),
+        match_m=float(found["match_m"]),
+    )
+
+
 def _normalise(found: object) -> NormaliseBy:
     match found:
         case "train" | "scene":
@@ -158,6 +173,7 @@ def _own_fields(card: ModelCard) -> Json:
         "geohier:versions": dict(card.versions),
         **({} if card.tree is None else {TREE: card.tree.to_json()}),
         **({} if card.scale is None else {SCALE: list(card.scale)}),
+        **({} if card.points is None else {POINTS: asdict(card.points)}),
         **({} if card.dates is None else {DATES: card.dates}),
         **({MAY_MISS: list(card.may_miss)} if card.may_miss else {}),
     }
@@ -207,7 +223,7 @@ def _output(card: ModelCard) -> Any:  # noqa: ANN401
     side = _side(card)
     return mlm.ModelOutput.create(
         name="logits",
-        tasks=[mlm.TaskType.SEMANTIC_SEGMENTATION],
+        tasks=[_task(card)],
         result=mlm.ResultStructure.create(
             shape=[-1, len(card.classes), side, side],
             dim_order=["batch", "channel", "height", "width"],
@@ -217,6 +233,12 @@ def _output(card: ModelCard) -> Any:  # noqa: ANN401
             Classification(_class_fields(value, label)) for value, label in enumerate(card.classes)
         ],
     )
+
+
+def _task(card: ModelCard) -> Any:  # noqa: ANN401
+    from pystac.extensions.mlm import TaskType
+
+    return TaskType.SEMANTIC_SEGMENTATION if card.points is None else TaskType.OBJECT_DETECTION
 
 
 def _side(card: ModelCard) -> int:

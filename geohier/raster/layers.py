@@ -20,7 +20,10 @@ LABELS = "labels"
 FEATURES = "features"
 """Name of the one layer of a result that holds what a model sees in place of classes."""
 
-MAIN = (LABELS, FEATURES)
+MIDDLES = "middles"
+"""Name of the one layer of a result that says how likely pixels are the middle of an object."""
+
+MAIN = (LABELS, FEATURES, MIDDLES)
 """Layers of which every result has one: it lies at the result's own path."""
 
 CONTINUOUS = ("confidence", "entropy", "probabilities")
@@ -58,7 +61,7 @@ class Layer:
     """One kind of answer per pixel, and how a file holds it.
 
     Args:
-        name: `labels`, `confidence`, `entropy`, `probabilities` or `features`.
+        name: `labels`, `confidence`, `entropy`, `probabilities`, `features` or `middles`.
         dtype: NumPy name of the stored numbers.
         count: bands.
         nodata: stored number where there is no answer.
@@ -132,6 +135,11 @@ def entropy_layer() -> Layer:
 def probabilities_layer(names: Sequence[str]) -> Layer:
     """Return the probability of each class, one band per class."""
     return _continuous("probabilities", tuple(names))
+
+
+def middles_layer(names: Sequence[str]) -> Layer:
+    """Return how likely a pixel is the middle of an object, one band per class of objects."""
+    return _continuous(MIDDLES, tuple(names))
 
 
 def features_layer(names: Sequence[str], encodings: Sequence[Encoding] | None = None) -> Layer:

@@ -3,13 +3,13 @@
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import shapely
 
-from geohier.errors import ConfigError, ResourceError
-from geohier.raster.durable import draft_of, writing
+from geohier.errors import ConfigError, OutputExistsError, ResourceError
+from geohier.raster.durable import draft_of, sha256_of, writing
 from geohier.raster.files import shown
 
 DRIVERS: Mapping[str, str] = {
@@ -50,7 +50,13 @@ def check_placed(path: Path, crs: object) -> None:
         )
 
 
-def write_vectors(frame: Any, path: Path) -> None:  # noqa: ANN401 - geopandas is untyped
+def write_vectors(
+    frame: Any,  # noqa: ANN401 - geopandas is untyped
+    path: Path,
+    *,
+    geometry: Literal["Point", "Polygon"] = "Polygon",
+    overwrite: bool = True,
+) -> bool:
     """Write features so that the file is whole or, if it was not there, absent.
 
     A GeoJSON is in longitude and latitude (RFC 7946), any other file in the features' own CRS. What
@@ -59,8 +65,14 @@ def write_vectors(frame: Any, path: Path) -> None:  # noqa: ANN401 - geopandas i
     Args:
         frame: a GeoDataFrame.
         path: file to write; its suffix says the format.
+        geometry: what the features are.
+        overwrite: take the place of a file of other features that is there.
+
+    Returns:
+        Whether there was no such file yet.
 
     Raises:
+        OutputExistsError: a file of other features is there.
         ConfigError: no format has this suffix, or a GeoJSON is asked for without a CRS.
         ResourceError: the disk is full, read-only or failing.
     """
@@ -71,15 +83,22 @@ def write_vectors(frame: Any, path: Path) -> None:  # noqa: ANN401 - geopandas i
         path.parent.mkdir(parents=True, exist_ok=True)
     with draft_of(path, keep_suffix=True) as draft:
         draft.unlink(missing_ok=True)
-        _write(laid, draft, path)
+        _write(laid, draft, path, geometry)
         _check(laid, draft, path)
+        is_new = not path.exists() or sha256_of(path) != sha256_of(draft)
+        if path.exists() and is_new and not overwrite:
+            raise OutputExistsError(
+                f"{shown(path)} is there already and holds something else: choose --overwrite or "
+                "another path"
+            )
+    return is_new
 
 
 def _is_geojson(path: Path) -> bool:
     return DRIVERS[path.suffix.lower()] == "GeoJSON"
 
 
-def _write(frame: Any, draft: Path, path: Path) -> None:  # noqa: ANN401
+def _write(frame: Any, draft: Path, path: Path, geometry: str) -> None:  # noqa: ANN401
     import pyogrio
 
     options = {"RFC7946": "YES"} if _is_geojson(path) else {}
@@ -93,7 +112,7 @@ def _write(frame: Any, draft: Path, path: Path) -> None:  # noqa: ANN401
                 draft,
                 driver=DRIVERS[path.suffix.lower()],
                 layer=path.stem,
-                geometry_type="Polygon",
+                geometry_type=geometry,
                 **options,
             )
     except pyogrio.errors.DataSourceError as error:

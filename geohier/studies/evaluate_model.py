@@ -52,7 +52,7 @@ def evaluate_model(
     scenes = scenes_of(config.data, split)
     loaded = load_model(model) if isinstance(model, Path) else model
     classes = classes_of(loaded.card, config.data)
-    with _folder(out) as folder:
+    with folder_of(out) as folder:
         pairs, failed = _predict_all(scenes, loaded, folder, options, on_scene)
         rules = _rules(classes, config.data)
         tree = _tree(loaded.card, config.data)
@@ -114,7 +114,8 @@ def _tree(card: ModelCard, data: DataConfig) -> ClassTree | None:
 
 
 @contextmanager
-def _folder(out: Path | None) -> Iterator[Path]:
+def folder_of(out: Path | None) -> Iterator[Path]:
+    """Give the folder that keeps predictions, or a temporary one."""
     if out is not None:
         check_outside_models(out / "maps")
     with nullcontext(out) if out else tempfile.TemporaryDirectory(prefix="geohier-") as name:

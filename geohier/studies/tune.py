@@ -19,7 +19,7 @@ from geohier.raster.lock import OutputLock
 from geohier.studies.tune_record import RECORD, Record, Tried, import_optuna, open_record, values_of
 from geohier.studies.tune_report import best_of, draw_search, write_best, write_table
 from geohier.training.fit import train
-from geohier.training.log import read_rows
+from geohier.training.log import read_rows, score_name
 from geohier.training.run_folder import CHECKPOINTS, is_begun
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def run_trial(record: Record, search: Search, out: Path, *, allow_download: bool
             config, folder, resume=True, quiet=True, allow_download=allow_download, watchers=[watch]
         )
         watch.report()
-        scores = [row["choose_iou"] for row in read_rows(folder)]
+        scores = [row[score_name(row)] for row in read_rows(folder)]
         record.study.tell(trial.number, max(scores))
     except _PrunedError:
         record.study.tell(trial.number, state=states.PRUNED)
@@ -166,7 +166,7 @@ class _Judge(Callback):
     def report(self) -> None:
         """Report what was not yet reported; after a resume, these are the epochs before it."""
         for row in read_rows(self.folder)[self._reported :]:
-            self.trial.report(row["choose_iou"], row["epoch"])
+            self.trial.report(row[score_name(row)], row["epoch"])
             self._reported += 1
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -8,8 +8,9 @@ from geohier.config.load import config_hash
 from geohier.config.schema import TrainConfig
 from geohier.data.chips import choose_chips
 from geohier.data.prepare import TrainingData
+from geohier.evaluation.peaks import SMOOTH_PX
 from geohier.layers.dates import bands_alone
-from geohier.models.card import ClassLabel, ModelCard
+from geohier.models.card import ClassLabel, ModelCard, PointRule
 from geohier.models.dated import OfDates
 from geohier.models.pyramid_neck import has_plain_transformer
 from geohier.models.receptive_field import measure_receptive_field
@@ -18,6 +19,9 @@ from geohier.models.transfer import Transfer
 from geohier.training.log import Row
 from geohier.training.run_folder import versions
 from geohier.training.seeding import FIELD, derived_seed
+
+UNSEEN = 0.5
+"""Threshold of a class that the choose blocks do not hold."""
 
 REAL_CHIPS = 4
 """Chips of the choose blocks with which the receptive field is measured."""
@@ -61,6 +65,7 @@ def describe(
             for one in config.data.classes
         ),
         tree=config.data.tree,
+        points=_points(config, data, rows[best - 1]),
         stride=larger * ladder.coarsest,
         strides=tuple(larger * stride for stride in ladder.strides),
         gsd_m=None if data.gsd_m is None else (data.gsd_m[0] / larger, data.gsd_m[1] / larger),
@@ -103,8 +108,29 @@ def _started_from(transfer: Transfer | None) -> dict[str, object]:
     }
 
 
+def _points(config: TrainConfig, data: TrainingData, row: Row) -> PointRule | None:
+    """Return how objects are found, with the thresholds of the epoch that is kept."""
+    if config.task == "segmentation":
+        return None
+    own, larger = config.detection, config.model.downsample
+    pixel_m = 1.0 if data.gsd_m is None else sum(data.gsd_m) / 2
+    apart_px = 2 * own.spread_px if own.apart_m is None else own.apart_m / pixel_m
+    names = [one.name for at, one in enumerate(config.data.classes) if at != config.data.ground]
+    scores = {name: row[f"choose_threshold.{name}"] for name in names}
+    return PointRule(
+        ground=config.data.ground,
+        thresholds={name: UNSEEN if score is None else score for name, score in scores.items()},
+        apart_px=larger * apart_px,
+        smooth_px=larger * SMOOTH_PX,
+        match_m=own.match_m,
+    )
+
+
 def _scores(config: TrainConfig, row: Row) -> dict[str, object]:
     """Return the scores on the choose blocks; a class that they do not hold has None."""
+    if config.task == "detection":
+        names = [name for name in row if name.startswith("choose_")]
+        return {name.removeprefix("choose_"): row[name] for name in names}
     return {
         "mean_iou": row["choose_iou"],
         "iou": {one.name: row[f"choose_iou.{one.name}"] for one in config.data.classes},

@@ -4,7 +4,7 @@
 `examples/best.png` of the epoch whose weights are kept.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from geohier.data.chips import Chip
 from geohier.data.labels import IGNORE_INDEX
 from geohier.raster.durable import write_durably, writing
 from geohier.training.example_picture import Example, ExamplePicture
-from geohier.training.log import EpochLog
+from geohier.training.log import EpochLog, score_name
 from geohier.training.task import SegmentationTask
 
 EXAMPLES = "examples"
@@ -61,7 +61,8 @@ class DrawExamples(Callback):
         self.count = count
         self.kept = log
         self.picture = ExamplePicture(classes, bands)
-        self._best = max((row["choose_iou"] for row in log.rows), default=float("-inf"))
+        scores = (row[score_name(row)] for row in log.rows)
+        self._best = max(scores, default=float("-inf"))
         self._chosen: list[_Candidate] = []
         self._all_seen = False
         self._found: list[Tensor] = []
@@ -85,17 +86,18 @@ class DrawExamples(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         row = self.kept.rows[-1]
-        epoch, score = int(row["epoch"]), float(row["choose_iou"])
+        epoch, score = int(row["epoch"]), float(row[score_name(row)])
         names = [f"epoch-{epoch:03}.png"] if epoch.bit_count() == 1 else []
         if score > self._best:
             self._best = score
             names.append(BEST)
         if names and self._chosen:
-            self._write(names)
+            assert isinstance(pl_module, SegmentationTask)
+            self._write(names, pl_module.drawn)
 
-    def _write(self, names: Sequence[str]) -> None:
+    def _write(self, names: Sequence[str], drawn: Callable[[Tensor], Tensor]) -> None:
         examples = [
-            Example(image=one.image, labels=one.mask, found=found)
+            Example(image=one.image, labels=drawn(one.mask), found=found)
             for one, found in zip(self._chosen, self._found, strict=True)
         ]
         png = self.picture.draw(examples)
@@ -132,8 +134,7 @@ def _worth(mask: Tensor) -> float:
 
 
 def _classes_of(task: SegmentationTask, image: Tensor) -> Tensor:
-    """Return the class of each pixel of a chip, `(H, W)`."""
+    """Return the class of each pixel of a chip as it is drawn, `(H, W)`."""
     batch = image[None].to(task.device).contiguous(memory_format=torch.channels_last)
     with torch.inference_mode():
-        found: Tensor = task.network(batch)[0].argmax(0).cpu()
-    return found
+        return task.answer(batch)[0].cpu()

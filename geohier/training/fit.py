@@ -22,6 +22,7 @@ from geohier.models.segmentation import at_image_resolution, build_segmenter
 from geohier.models.sensor import tell_sensor
 from geohier.models.transfer import Transfer
 from geohier.objectives.segmentation import SegmentationLoss
+from geohier.objectives.spots import SpotLoss
 from geohier.raster.durable import writing
 from geohier.raster.lock import OutputLock
 from geohier.training.checkpoint import KeepBestAndLast, best_weights, read_progress
@@ -198,7 +199,7 @@ def _fit_on(
     network: nn.Module,
     config: TrainConfig,
     data: TrainingData,
-    loss: SegmentationLoss,
+    loss: SegmentationLoss | SpotLoss,
     out: Path,
     *,
     quiet: bool,
@@ -220,7 +221,7 @@ def _fit_on_together(
     first: Mapping[str, Tensor],
     config: TrainConfig,
     data: TrainingData,
-    loss: SegmentationLoss,
+    loss: SegmentationLoss | SpotLoss,
     out: Path,
     *,
     quiet: bool,
@@ -247,8 +248,10 @@ def _also_watching(
     return also
 
 
-def loss_of(config: TrainConfig, data: TrainingData) -> SegmentationLoss:
+def loss_of(config: TrainConfig, data: TrainingData) -> SegmentationLoss | SpotLoss:
     """Return the losses of a config, with class weights by the labels that are fitted on."""
+    if config.task == "detection":
+        return SpotLoss(config.detection, config.data.ground)
     names = [one.name for one in config.data.classes]
     counts = data.class_counts if config.objectives.balanced else [1] * len(names)
     return SegmentationLoss(config.objectives, names, counts, config.data.tree)

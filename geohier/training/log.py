@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import math
 import time
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,9 @@ type Row = dict[str, Any]
 
 JSONL = "metrics.jsonl"
 CSV = "metrics.csv"
+
+SCORES = {"choose_iou": "mean IoU", "choose_f1": "F1"}
+"""What the columns are called in which a task has its score on the choose blocks."""
 
 
 class EpochLog(Callback):
@@ -82,12 +84,10 @@ def row_of(task: SegmentationTask, epoch: int, seconds: float, waiting: float) -
     labelled = int(task.seen.sum())
     shares = zip(task.config.data.classes, task.seen.tolist(), strict=True)
     losses = {name: sums[name] / max(sums["steps"], 1) for name in ("loss", *task.terms)}
-    ious = zip(task.config.data.classes, task.choose_ious().tolist(), strict=True)
     return {
         "epoch": epoch + 1,
         **losses,
-        "choose_iou": task.choose_score(),
-        **{f"choose_iou.{one.name}": None if math.isnan(iou) else iou for one, iou in ious},
+        **task.judged(),
         "labelled": round(labelled / max(sums["pixels"], 1), 6),
         **{f"seen.{one.name}": round(count / max(labelled, 1), 6) for one, count in shares},
         **({} if task.difficulty is None else {"difficulty": round(task.difficulty, 4)}),
@@ -99,6 +99,11 @@ def row_of(task: SegmentationTask, epoch: int, seconds: float, waiting: float) -
         "mpx_per_s": round(sums["pixels"] / seconds / 1e6, 4),
         "waiting": round(waiting, 4),
     }
+
+
+def score_name(row: Row) -> str:
+    """Return the column of the score that chooses the epoch: `choose_iou`, or `choose_f1`."""
+    return next(name for name in SCORES if name in row)
 
 
 def read_rows(folder: Path) -> list[Row]:

@@ -26,8 +26,10 @@ from geohier.data.samples import Samples
 from geohier.efficiency.precision import choose_device, choose_precision
 from geohier.models.hierarchy import HierarchicalSegmenter
 from geohier.objectives.segmentation import SegmentationLoss
+from geohier.objectives.spots import SpotLoss
 from geohier.training.auxiliary import Auxiliary
 from geohier.training.checkpoint import LAST, KeepBestAndLast
+from geohier.training.detection_task import DetectionTask
 from geohier.training.ema import AveragedWeights
 from geohier.training.hard_chips import RememberHardChips
 from geohier.training.latents import LatentLearning
@@ -43,7 +45,7 @@ from geohier.training.thawing import FixedStatistics, Thaw
 def run_epochs(
     network: nn.Module,
     config: TrainConfig,
-    loss: SegmentationLoss,
+    loss: SegmentationLoss | SpotLoss,
     fit: ChipDataset,
     choose: ChipDataset,
     keep: KeepBestAndLast,
@@ -67,13 +69,25 @@ def run_epochs(
     if rank.of > 1 and choose_device().type == "cuda":
         network = synchronised(network)
     network.to(memory_format=torch.channels_last)
-    beside = _auxiliary(network, config), _latents(network, config)
-    task = SegmentationTask(network, config, loss, steps, *beside)
+    task = _task(network, config, loss, steps, fit)
     means, memory = _averaging(fit, config), _memory(fit, config.training.seed)
     gently = config.fine_tuning
     thawing = [Thaw(network, gently)] if gently.frozen_epochs != 0 else []
     fixed = [FixedStatistics(network)] if gently.frozen_statistics else []
     fit_task(task, fit, choose, keep, [*thawing, *fixed, *means, *watchers, *memory])
+
+
+def _task(
+    network: nn.Module,
+    config: TrainConfig,
+    loss: SegmentationLoss | SpotLoss,
+    steps: int,
+    fit: ChipDataset,
+) -> SegmentationTask:
+    if isinstance(loss, SpotLoss):
+        return DetectionTask(network, config, loss, steps, fit.pixel_m or 1.0)
+    beside = _auxiliary(network, config), _latents(network, config)
+    return SegmentationTask(network, config, loss, steps, *beside)
 
 
 def fit_task[T](

@@ -8,7 +8,7 @@ from typing import TextIO
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from geohier.training.learning import LearningTask
-from geohier.training.log import EpochLog, Row
+from geohier.training.log import SCORES, EpochLog, Row, score_name
 
 MOST_NOTES = 6
 """Notes that are shown before a run: one per scene would be too many."""
@@ -83,11 +83,10 @@ class ShowProgress(Callback):
 
 
 def _choose_score(rows: Sequence[Row]) -> str:
-    best = max(rows, key=lambda one: one["choose_iou"] or 0)
-    return (
-        f"choose IoU {rows[-1]['choose_iou']:.3f} "
-        f"(best {best['choose_iou']:.3f} at {best['epoch']})"
-    )
+    name = score_name(rows[-1])
+    best = max(rows, key=lambda one: one[name] or 0)
+    shown = SCORES[name].removeprefix("mean ")
+    return f"choose {shown} {rows[-1][name]:.3f} (best {best[name]:.3f} at {best['epoch']})"
 
 
 def say_notes(notes: Sequence[str], stream: TextIO | None = None) -> None:

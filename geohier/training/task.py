@@ -1,5 +1,7 @@
 """One step of training and one of judging, as Lightning calls them."""
 
+import math
+
 import numpy as np
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -16,6 +18,7 @@ from geohier.layers.latents import Draw, the_mean
 from geohier.layers.memory import memories
 from geohier.models.hierarchy import HierarchicalSegmenter, Look
 from geohier.objectives.segmentation import SegmentationLoss, losses_of_chips, weigh
+from geohier.objectives.spots import SpotLoss
 from geohier.training.auxiliary import Auxiliary, pull_apart
 from geohier.training.latents import LatentLearning
 from geohier.training.learning import LearningTask
@@ -51,7 +54,7 @@ class SegmentationTask(LearningTask):
         self,
         network: nn.Module,
         config: TrainConfig,
-        loss: SegmentationLoss,
+        loss: SegmentationLoss | SpotLoss,
         steps_per_epoch: int,
         auxiliary: Auxiliary | None = None,
         latents: LatentLearning | None = None,
@@ -138,6 +141,15 @@ class SegmentationTask(LearningTask):
         chance = self.config.augment.cutmix
         return cut_mix(image, labels, chance) if chance else (image, labels)
 
+    def answer(self, image: Tensor) -> Tensor:
+        """Return what is drawn as the answer to chips: the class of each pixel, `(B, H, W)`."""
+        found: Tensor = self.network(image).argmax(1)
+        return found
+
+    def drawn(self, mask: Tensor) -> Tensor:
+        """Return labels `(H, W)` as they are drawn beside it."""
+        return mask
+
     def _look(self, image: Tensor, draw: Draw = the_mean) -> Look:
         laid = image.contiguous(memory_format=torch.channels_last)
         if isinstance(self.network, HierarchicalSegmenter):
@@ -170,6 +182,12 @@ class SegmentationTask(LearningTask):
 
     def on_validation_epoch_end(self) -> None:
         self.confusion = summed(self.confusion.to(self.device)).cpu()
+
+    def judged(self) -> dict[str, float | None]:
+        """Return the scores on the choose blocks as the log has them, None for absent classes."""
+        ious = zip(self.config.data.classes, self.choose_ious().tolist(), strict=True)
+        each = {f"choose_iou.{one.name}": None if math.isnan(iou) else iou for one, iou in ious}
+        return {"choose_iou": self.choose_score(), **each}
 
     def choose_ious(self) -> NDArray[np.float64]:
         """Return the IoU of each class on the choose blocks, NaN for a class that is not there."""
