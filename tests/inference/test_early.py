@@ -9,8 +9,12 @@ import numpy as np
 import pytest
 import rasterio
 import torch
+from dated_scenes import write_stack
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from inference.test_dates import Newest
+from inference.test_dates import card as dated_card
+from inference.test_dates import expected as newest_of
 from inference.test_pipeline import EXACT, Convolutions, card_of, read
 from torch import Tensor, nn
 from torch.nn import functional
@@ -189,6 +193,43 @@ def test_groups_can_be_sure_where_their_classes_are_not(runs: Runs) -> None:
     done, _ = runs("g", EarlyExits(factors=(2,)), card=replace(CARD, tree=tree), tree_level=1)
     assert done.exits is not None
     assert done.exits.early > len(done.plan.grid) // 2
+
+
+class WholeDays(Newest):
+    """Sees to it that a day of the year is one."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        days = image.unflatten(1, (-1, 3 + 2))[:, :, 3]
+        assert bool((days == days.round()).all())
+        return super().forward(image)
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+def test_a_coarser_look_at_a_stack_knows_its_dates(tmp_path: Path, factor: int) -> None:
+    """Of blocks of 10 px, squares of 2 px see one alone, of 4 px also two."""
+
+    def blocks(seed: int) -> np.ndarray:
+        rng = np.random.default_rng(seed)
+        values = rng.permutation(np.arange(1, 190, dtype="uint8")).reshape(3, 7, 9)
+        values[:, rng.random((7, 9)) < 0.4] = 0
+        return values.repeat(10, axis=1).repeat(10, axis=2)
+
+    stack = {"2016": blocks(0), "2018-03": blocks(1), "2020-11-30": blocks(2)}
+    scene = write_stack(tmp_path / "s.scene.yaml", stack, nodata=0)
+    exits = EarlyExits(factors=(factor,), sure=0)
+    done = predict_raster(
+        scene,
+        tmp_path / "map.tif",
+        WholeDays(),
+        card=dated_card(scale=(0.25, 1.0)),
+        options=PredictOptions(size=32, overlap=0, exits=exits, **EXACT),
+    )
+    assert done.exits is not None
+    assert done.exits.tiles[1] == 0
+    if factor == 2:
+        inside = np.tile(np.pad(np.ones((6, 6), bool), 2), (7, 9))
+        found = read(done.run.target)[0]
+        np.testing.assert_array_equal(found[inside], newest_of(stack)[inside])
 
 
 class Stop(BaseException):
