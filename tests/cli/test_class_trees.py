@@ -31,6 +31,7 @@ def test_a_model_tells_the_groups_of_its_classes(run: Run, model: Path, grouped:
     assert fields["geohier:class_tree"] == {"land": ["dry"], "water": ["wet"], "roof": ["dry"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stated", "levels"),
     [

@@ -21,6 +21,7 @@ from geohier.geo.bands import Band, BandSet
 from geohier.geo.tiling import TileGrid, reflected
 from geohier.inference import pipeline
 from geohier.inference.embed import embed_raster
+from geohier.inference.exits import EarlyExits
 from geohier.inference.options import PredictOptions
 from geohier.inference.pipeline import Prediction, predict_raster
 from geohier.inference.progress import Progress
@@ -398,6 +399,8 @@ class Spoilt(Pooled):
         ([0], nn.Identity(), {}, {}, ModelError, "a Identity has no encoder"),
         ([0], Network(), {}, {"confidence": True}, ConfigError, "features have no classes"),
         ([0], Network(), {}, {"thresholds": {"a": 0.5}}, ConfigError, "features have no classes"),
+        ([0], Network(), {}, {"tree_level": 1}, ConfigError, "features have no classes"),
+        ([0], Network(), {}, {"exits": EarlyExits(factors=(2,))}, ConfigError, "and exits"),
         ([0], Network(Spoilt()), {}, {}, ModelError, "not finite"),
         ([0], Network(), {}, {"size": 20}, ConfigError, "no multiple of the model's stride"),
     ],
