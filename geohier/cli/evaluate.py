@@ -54,7 +54,10 @@ def evaluate(
     flags: ModelFlags,
     predictions: Annotated[
         list[Path] | None,
-        typer.Argument(help="Class rasters, or folders of them.", show_default=False),
+        typer.Argument(
+            help="Class rasters, or folders of them; with --within-m vector files.",
+            show_default=False,
+        ),
     ] = None,
     labels: Annotated[
         Path | None,
@@ -112,9 +115,9 @@ def evaluate(
     within_m: Annotated[
         float | None,
         typer.Option(
-            help="How near to a true object one that was found is right, m; of models that find "
-            "objects.",
-            show_default="as in training",
+            help="How near to a true object one that was found is right, m. PREDICTION are then "
+            "vector files of objects.",
+            show_default="of models that find objects, as in training",
         ),
     ] = None,
     as_json: AsJson = False,
@@ -129,6 +132,8 @@ def evaluate(
       geohier evaluate map.tif --labels masks/
 
       geohier evaluate --model model --data buildings.yaml --split val
+
+      geohier evaluate trees.gpkg --labels points.geojson --within-m 6
     """
     if model is not None or data is not None:
         _refuse(
@@ -158,8 +163,21 @@ def evaluate(
             raise typer.Exit(FINISHED_WITH_FAILURES if found.failures else 0)
         _refuse_radius(within_m)
         result = _evaluate_model(model, data, split or "val", overrides or [], out, picture, flags)
+    elif within_m is not None:
+        _refuse("a model", split=split, set=overrides, out=out, **changed(flags))
+        _refuse_maps(
+            classes=classes,
+            ignore=ignore,
+            outside=outside,
+            areas=areas,
+            point_radius_m=point_radius_m,
+            picture=picture,
+            images=images,
+        )
+        found = _evaluate_vectors(predictions or [], labels, within_m, attribute)
+        _print_objects(found, as_json=as_json)
+        raise typer.Exit(FINISHED_WITH_FAILURES if found.failures else 0)
     else:
-        _refuse_radius(within_m)
         if images is not None and picture is None:
             raise ConfigError("--images is for --picture FOLDER, which is missing")
         _refuse("a model", split=split, set=overrides, out=out, **changed(flags))
@@ -197,6 +215,26 @@ def _check_both(model: Path | None, data: Path | None) -> None:
 def _refuse_radius(within_m: float | None) -> None:
     if within_m is not None:
         raise ConfigError("--within-m is for models that find objects: leave it out")
+
+
+def _refuse_maps(**options: object) -> None:
+    for name, value in options.items():
+        if value:
+            raise ConfigError(
+                f"--{name.replace('_', '-')} is for maps of classes, and --within-m for objects: "
+                "leave one of them out"
+            )
+
+
+def _evaluate_vectors(
+    predictions: list[Path], labels: Path | None, within_m: float, attribute: str | None
+) -> "ObjectEvaluation":
+    if not predictions or labels is None:
+        missing = "--labels" if predictions else "PREDICTION"
+        raise ConfigError(f"{missing} is missing: give PREDICTION... --labels")
+    from geohier.studies.evaluate_vectors import evaluate_vectors
+
+    return evaluate_vectors(predictions, labels, within_m, attribute=attribute, on_scene=say_scene)
 
 
 def _evaluate_objects(

@@ -45,10 +45,8 @@ def print_object_scores(found: ObjectEvaluation) -> None:
         )
     console.print(table)
     for name, one in found.classes.items():
-        console.print(
-            f"{name}: score {one.threshold:.3f} or more; off by {one.count_error:.1f} objects in a "
-            "scene on average"
-        )
+        least = f"score {one.threshold:.3f} or more; " if np.isfinite(one.threshold) else ""
+        console.print(f"{name}: {least}off by {one.count_error:.1f} objects in a scene on average")
 
 
 def score_tables(evaluation: Evaluation) -> Iterator[Table | str]:

@@ -40,7 +40,7 @@ class ObjectScores:
         true: objects that there are.
         found: objects that were found, from the threshold on.
         right: those of them that are true ones.
-        threshold: from which score on objects count.
+        threshold: from which score on objects count; -inf where all do.
         average_precision: area under the curve of precision over recall, of all scores; NaN without
             true objects.
         rmse_m: root of the mean squared distance of right objects; NaN without any.
@@ -171,4 +171,4 @@ def _fields(one: ObjectScores) -> Iterator[tuple[str, object]]:
         yield name, None if np.isnan(value) else round(value, 6)
     low, high = one.f1_range
     yield "f1_range_95", None if np.isnan(low) else [round(low, 6), round(high, 6)]
-    yield "threshold", one.threshold
+    yield "threshold", one.threshold if np.isfinite(one.threshold) else None
