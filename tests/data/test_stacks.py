@@ -21,6 +21,7 @@ from geohier.data.prepare import prepare
 from geohier.data.resplit import Resplit, resplit
 from geohier.data.scene import find_scenes, open_scene
 from geohier.data.scene_file import read_scene_file
+from geohier.data.stacks import resample_groups
 from geohier.errors import ConfigError, InputError
 from geohier.geo.dates import read_date
 from geohier.geo.window import Window
@@ -212,6 +213,22 @@ def test_scene_files_that_make_no_stack_are_told(tmp_path: Path, text: str, said
     with pytest.raises(ConfigError, match=said) as error:
         read_scene_file(path)
     assert "\n" not in str(error.value)
+
+
+def test_a_resampled_pixel_is_valid_where_the_group_is_that_may_not_miss() -> None:
+    seen = np.ones((2, 64, 64), np.bool_)
+    seen[0, :, :21] = False
+    seen[1, :, 40:] = False
+    groups = (
+        BandGroup(places=(0, 2), may_miss=False),
+        BandGroup(places=(1,), may_miss=True),
+    )
+    values = torch.from_numpy(noise(0, 64)).float()
+    image, valid = resample_groups(values, torch.from_numpy(seen), groups, 32)
+    assert image.shape == (3, 32, 32)
+    assert valid[0, 0].nonzero().flatten().tolist() == [*range(valid[0, 0].int().argmax(), 32)]
+    assert 0 < int(valid[1].sum()) < int(valid[0].sum())
+    assert not bool((valid[1] & ~valid[0]).any())
 
 
 @given(st.dates(min_value=date(1900, 1, 1)))

@@ -25,11 +25,15 @@ from geohier.models.card import ModelCard
 from geohier.models.segmentation import build_segmenter
 
 SHAPE = (3, 70, 90)
+MEANS = (60, 100, 150)
 EXACT = {"device": "cpu", "precision": "fp32"}
 
 
 def card(**changes: object) -> ModelCard:
-    bands = (Band(name=name, dtype="uint8", mean=100, std=50, high=250) for name in COLOURS)
+    bands = (
+        Band(name=name, dtype="uint8", mean=mean, std=50, high=250)
+        for name, mean in zip(COLOURS, MEANS, strict=True)
+    )
     made = ModelCard(bands=BandSet(tuple(bands)), classes=CLASSES, dates=2)
     return replace(made, **changes)  # type: ignore[arg-type]
 
@@ -43,7 +47,8 @@ class Newest(nn.Module):
         when = (stack.days - 366 * stack.ages)[:, :, None, None]
         newest = when.where(stack.seen, -torch.inf).argmax(1, keepdim=True)
         shown = stack.images.gather(1, newest[:, :, None].expand(-1, -1, 3, -1, -1))
-        return shown[:, 0]
+        physical: Tensor = (shown[:, 0] * 50 + torch.tensor(MEANS)[:, None, None]).round()
+        return physical
 
 
 def noise(seed: int) -> np.ndarray:

@@ -96,6 +96,16 @@ def test_cells_around_which_it_has_seen_nothing_get_exactly_nothing() -> None:
         assert not bool(used[f"second.{at}"][..., reached:].any())
 
 
+def test_what_it_holds_in_cells_that_it_has_not_seen_changes_nothing() -> None:
+    look = sensor().looks[0]
+    level, second = pyramid((8,), side=16)[0], torch.randn(1, 6, 16, 16)
+    seen = torch.ones(1, 1, 16, 16)
+    seen[..., 4:9] = 0
+    other = torch.where(seen > 0, second, 99.0)
+    torch.testing.assert_close(look(level, other, seen), look(level, second, seen))
+    assert not torch.equal(look(level, other, torch.ones_like(seen)), look(level, other, seen))
+
+
 def test_what_it_holds_far_away_changes_nothing_and_near_it_does() -> None:
     built, levels, second = sensor(), pyramid(CHANNELS), torch.randn(1, 2, 32, 32)
     other = second.clone()
