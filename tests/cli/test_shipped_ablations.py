@@ -29,9 +29,9 @@ def test_each_of_its_networks_can_be_built(
     run: Run, shared_data: Path, tmp_path: Path, name: str
 ) -> None:
     axes = CONFIGS / "ablations" / f"{name}.yaml"
-    root = f"data_root={shared_data}"
+    root, base = f"data_root={shared_data}", BASES.get(name, "hierarchy")
     done = run(
-        *("ablate", CONFIGS / f"{BASES.get(name, 'hierarchy')}.yaml", "--axes", axes, "--set", root),
+        *("ablate", CONFIGS / f"{base}.yaml", "--axes", axes, "--set", root),
         *("--seeds", 1, "--out", tmp_path / name, "--dry-run"),
     )
     assert done.code == 0, done.err
