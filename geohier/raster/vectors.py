@@ -26,6 +26,9 @@ NO_DATE = "1970-01-01T00:00:00.000Z"
 DEGREES = 1e-6
 """How far corners may lie from where they were, in a GeoJSON: it keeps seven decimals."""
 
+HALF_ROUND = 180
+"""Degrees of longitude; what seems to span more lies on both sides of the antimeridian."""
+
 
 def check_named_vector(path: Path) -> None:
     """Check that a file is called as a format that can be written.
@@ -115,8 +118,10 @@ def _write(frame: Any, draft: Path, path: Path, geometry: str) -> None:  # noqa:
                 geometry_type=geometry,
                 **options,
             )
-    except pyogrio.errors.DataSourceError as error:
-        raise ResourceError(f"{shown(path)} cannot be written: {error}") from error
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
+        raise ResourceError(
+            f"{shown(path)} cannot be written ({error}): free some space or choose another folder"
+        ) from error
     finally:
         pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": before})
 
@@ -125,15 +130,31 @@ def _check(frame: Any, draft: Path, path: Path) -> None:  # noqa: ANN401
     """Check that a file holds these features: as many, in this CRS, each in its place."""
     import pyogrio
 
-    found = pyogrio.read_dataframe(draft)
+    try:
+        found = pyogrio.read_dataframe(draft)
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
+        raise ResourceError(
+            f"{shown(path)} cannot be read back ({error}): the disk may be failing; choose another "
+            "folder"
+        ) from error
     same = len(found) == len(frame) and (found.crs == frame.crs or _is_geojson(path))
     if same and len(frame):
-        near = DEGREES if _is_geojson(path) else 0.0
-        bounds = (np.sort(shapely.bounds(one.geometry), axis=0) for one in (found, frame))
-        first, second = bounds
-        same = bool(np.allclose(first, second, rtol=0, atol=near))
+        same = _in_place(found, frame, DEGREES if _is_geojson(path) else 0.0)
     if not same:
         raise ResourceError(
             f"{shown(path)} does not hold what was written ({len(found)} of {len(frame)} features "
             "were found): the disk may be failing; choose another folder"
         )
+
+
+def _in_place(found: Any, frame: Any, near: float) -> bool:  # noqa: ANN401
+    """Return whether features have the same bounds; degrees, if they go by a nearness.
+
+    What crosses the antimeridian is cut there as it is written (RFC 7946), so its bounds differ.
+    """
+    first, second = (shapely.bounds(one.geometry.to_numpy()) for one in (found, frame))
+    if near:
+        whole = second[:, 2] - second[:, 0] <= HALF_ROUND
+        first, second = first[whole], second[whole]
+    first, second = np.sort(first, axis=0), np.sort(second, axis=0)
+    return bool(np.allclose(first, second, rtol=0, atol=near))

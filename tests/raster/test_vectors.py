@@ -1,5 +1,9 @@
 """Vector files are whole or absent, and hold what was written."""
 
+import resource
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -73,3 +77,36 @@ def test_a_folder_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> 
     (tmp_path / "file").touch()
     with pytest.raises(ResourceError, match="cannot be written"):
         write_vectors(frame(*BOXES), tmp_path / "file" / "a.gpkg")
+
+
+@contextmanager
+def files_of_at_most(nbytes: int) -> Iterator[None]:
+    """Let no file grow beyond so many bytes, as on a disk that is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (nbytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".fgb", ".geojson"])
+@pytest.mark.parametrize("nbytes", [1000, 50_000])
+def test_a_full_disk_is_told_in_one_line_and_leaves_nothing(
+    tmp_path: Path, suffix: str, nbytes: int
+) -> None:
+    many = frame(*(shapely.box(500_000 + at, 0, 500_001 + at, 1) for at in range(2000)))
+    with files_of_at_most(nbytes), pytest.raises(ResourceError, match="cannot be") as told:
+        write_vectors(many, tmp_path / f"a{suffix}")
+    assert "\n" not in str(told.value)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_what_crosses_the_antimeridian_is_cut_there_in_a_geojson(tmp_path: Path) -> None:
+    both_sides, east = (shapely.box(x, 5e6, x + 2e5, 5e6 + 100) for x in (700_000, 850_000))
+    write_vectors(frame(both_sides, east, crs="EPSG:32660"), tmp_path / "a.geojson")
+    cut, whole = geopandas.read_file(tmp_path / "a.geojson").geometry
+    assert [one.bounds[2] - one.bounds[0] < 3 for one in cut.geoms] == [True, True]
+    assert whole.geom_type == "Polygon"
