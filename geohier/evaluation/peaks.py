@@ -10,7 +10,6 @@ from scipy.spatial import cKDTree
 type Floats = NDArray[np.floating]
 type Ints = NDArray[np.int64]
 
-
 SMOOTH_PX = 1.0
 """Standard deviation of the smoothing before peaks are sought, in the network's pixels."""
 
@@ -54,15 +53,18 @@ def peaks_in(scores: Floats, apart_px: float, least: float) -> Ints:
 def first_of_equals(at: Ints, apart_px: float) -> Ints:
     """Return peaks without those that are near to one before them in reading order.
 
-    Two peaks that are near have one score, as the top of a flat hill has.
+    Two peaks that are near have one score, as the top of a flat hill has. All pairs are never in
+    memory together: on a large flat hill, as undeclared nodata makes it, there are far too many.
     """
     at = at[np.lexsort((at[:, 1], at[:, 0]))]
     if len(at) < 2:
         return at
-    pairs = cKDTree(at).query_pairs(max(apart_px, 1), output_type="ndarray")
+    reach, tree = max(apart_px, 1), cKDTree(at)
     lost = np.zeros(len(at), np.bool_)
-    for first, second in sorted(map(tuple, np.sort(pairs, axis=1).tolist())):
-        lost[second] |= not lost[first]
+    for one in np.flatnonzero(tree.query_ball_point(at, reach, return_length=True) > 1):
+        if not lost[one]:
+            near = np.array(tree.query_ball_point(at[one], reach))
+            lost[near[near > one]] = True
     return at[~lost]
 
 

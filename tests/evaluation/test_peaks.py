@@ -1,5 +1,6 @@
 """Objects as peaks of a map of scores."""
 
+import tracemalloc
 from itertools import product
 
 import numpy as np
@@ -72,6 +73,16 @@ def test_a_flat_hill_is_one_object_and_what_is_unknown_is_none() -> None:
     at = first_of_equals(peaks_in(scores, 3, 0.5), 3)
     assert at.tolist() == [[5, 5], [15, 15]]
     assert len(find_peaks(np.full((8, 8), np.nan, np.float32), 2, 0.1)[0]) == 0
+
+
+def test_a_large_flat_hill_takes_no_memory_for_its_pairs() -> None:
+    flat = np.full((80, 80), 0.5, np.float32)
+    tracemalloc.start()
+    at = first_of_equals(peaks_in(flat, 8, 0.1), 8)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert 80**2 / (np.pi * 8**2) < len(at) < 2 * 80**2 / 8**2
+    assert most < 4e6, "600 000 pairs are near"
 
 
 SOME = st.lists(st.tuples(st.integers(0, 6), st.booleans()), max_size=8)
