@@ -48,7 +48,7 @@ class SpotLoss:
 def spots_of(labels: Tensor, classes: int, ground: int, spread_px: float) -> Tensor:
     """Return how near each pixel is to a middle of each class: 1 there, falling as a normal curve.
 
-    Of overlapping spots the higher one counts. Where one of the ground stands, all is 0.
+    Of overlapping spots the higher one counts. The ground has none: there all is 0.
 
     Shape:
         - labels: `(B, H, W)`
@@ -110,7 +110,6 @@ def soft_spots(found: Tensor, spots: Tensor, known: Tensor, ground: int, weight:
     """
     highest = spots.sum(1).clamp(max=1)
     expected = spots / spots.sum(1, keepdim=True).clamp(min=1)
-    expected = expected.clone()
     expected[:, ground] = 1 - highest
     weighted = (1 + weight * highest) * known
     return -(weighted[:, None] * expected * found).sum() / weighted.sum().clamp(min=1e-6)

@@ -21,7 +21,6 @@ MARK_PX = 5
 LEAST = 0.05
 """Scores below it are no objects, whatever the threshold will be."""
 
-
 type Judged = tuple[Floats, NDArray[np.bool_], int]
 """Of one chip: scores of what was found, whether each is right, and how many there are."""
 
