@@ -7,6 +7,7 @@ a level is the sum of what its own lateral convolution brings and of all coarser
 finest can be several times as large as the coarsest. `share_variance` weighs these sums.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,6 +17,9 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from geohier.config.hierarchy import FPN_LEVELS
+
+RARE = 0.01
+"""Probability that a pixel is the middle of an object of a class, before anything was learnt."""
 
 NOISE_SHAPE = (8, 256, 256)
 """Images and pixels of the noise: with stride 32, the coarsest level has 512 of them."""
@@ -83,3 +87,22 @@ def _normalising_by_batch(network: nn.Module) -> Iterator[None]:
         network.train(training)
         for name, buffer in network.named_buffers():
             buffer.copy_(before[name])
+
+
+@torch.no_grad()
+def expect_rarely(network: nn.Module, ground: int) -> None:
+    """Make a network expect each class but that of the ground at one pixel in a hundred, in place.
+
+    Otherwise the first steps are spent on pushing all of the ground down: Lin et al. 2017, Focal
+    Loss for Dense Object Detection, ICCV, section 4.1.
+
+    Args:
+        network: its last convolution gives the scores of the classes.
+        ground: index of the class of the ground.
+    """
+    head = network.get_submodule("segmentation_head")
+    *_, last = (one for one in head.modules() if isinstance(one, nn.Conv2d))
+    assert last.bias is not None
+    classes = len(last.bias)
+    last.bias.fill_(math.log(RARE))
+    last.bias[ground] = math.log(1 - RARE * (classes - 1))

@@ -16,7 +16,7 @@ from geohier.geo.bands import BandSet, canonical
 from geohier.layers.memory import name_classes
 from geohier.models.directory import save_model, stores_half
 from geohier.models.encoders import check_encoder
-from geohier.models.first_weights import share_variance
+from geohier.models.first_weights import expect_rarely, share_variance
 from geohier.models.lora import add_adapters, merge_adapters
 from geohier.models.segmentation import at_image_resolution, build_segmenter
 from geohier.models.sensor import tell_sensor
@@ -163,6 +163,8 @@ def first_network(start: Start, data: TrainingData) -> tuple[nn.Module, Transfer
     if config.model.first_weights == "unit_pyramid" and decoder_is_new:
         noise = derived_seed(config.training.seed, FIRST_WEIGHTS, 1)
         share_variance(network, len(data.bands), noise)
+    if config.task == "detection" and (transfer is None or "segmentation_head" in transfer.fresh):
+        expect_rarely(network, config.data.ground)
     _adapt(network, config)
     return network, transfer
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from geohier.config.model import ModelConfig
-from geohier.models.first_weights import LATERALS, NOISE_SHAPE, share_variance
+from geohier.models.first_weights import LATERALS, NOISE_SHAPE, RARE, expect_rarely, share_variance
 from geohier.models.segmentation import build_segmenter
 
 SMALL = {"encoder": "test_resnet", "pyramid_channels": 64, "segmentation_channels": 32}
@@ -117,3 +117,14 @@ def test_nothing_but_the_laterals_is_changed_and_the_seed_decides() -> None:
     assert changed == {f"decoder.{name}.weight" for name in LATERALS}
     assert all(torch.equal(new[name], same[name]) for name in new)
     assert not torch.equal(new["decoder.p5.weight"], else_["decoder.p5.weight"])
+
+
+@pytest.mark.parametrize("decoder", ["fpn", "unet", "hierarchy"])
+def test_objects_are_expected_rarely(decoder: str) -> None:
+    config = ModelConfig(encoder="resnet10t", decoder=decoder)
+    network = build_segmenter(config, 3, 4).eval()
+    expect_rarely(network, ground=1)
+    with torch.no_grad():
+        shares = network(torch.zeros(1, 3, 64, 64)).softmax(1).mean((0, 2, 3))
+    assert shares[1] > 0.9
+    torch.testing.assert_close(shares[[0, 2, 3]], torch.full((3,), RARE), atol=0.03, rtol=0)
