@@ -33,6 +33,8 @@ class LabelFeatures:
 
     Args:
         shapes: polygons in pixels of the grid, column before row.
+        middles: column and row `(N, 2)` of the centroid of each feature as it was read, without the
+            disc or the pixel that its shape has beside; NaN where nothing of it was left.
         values: label value of each.
         outside: label value of the ground that no feature covers, NaN if it is unlabelled.
         areas: where `outside` holds; everywhere if None.
@@ -41,6 +43,7 @@ class LabelFeatures:
     """
 
     shapes: NDArray[np.object_]
+    middles: NDArray[np.float64]
     values: NDArray[np.float64]
     outside: float
     areas: AreaOfInterest | None
@@ -93,7 +96,9 @@ def read_label_features(path: Path, grid: GeoBox, rules: LabelRules) -> LabelFea
         notes.append(f"{shown(path)}: {lost} features have coordinates that are no place: left out")
     frame = frame[known]
     values = _values(frame, path, rules)
-    shapes, mended, tiny = _in_pixels(frame, path, grid, rules)
+    placed, points, mended = _in_pixels(frame, grid)
+    middles = centroids(placed)
+    shapes, tiny = _over_pixels(placed, points, path, grid, rules)
     _check_place(shapes, path, grid)
     if mended:
         notes.append(f"{shown(path)}: {mended} polygons cross themselves: mended")
@@ -107,6 +112,7 @@ def read_label_features(path: Path, grid: GeoBox, rules: LabelRules) -> LabelFea
     notes.append(f"{shown(path)}: {len(frame)} features; the ground outside them is {ground}")
     return LabelFeatures(
         shapes=shapes,
+        middles=middles,
         values=values,
         outside=outside,
         areas=None if rules.areas is None else _areas(rules.areas, grid),
@@ -183,13 +189,17 @@ def _outside(rules: LabelRules) -> float:
     return float(value)
 
 
+def centroids(shapes: NDArray[np.object_]) -> NDArray[np.float64]:
+    """Return the centroid of each shape `(N, 2)`, NaN of an empty one."""
+    found = shapely.centroid(shapes)
+    return np.column_stack([shapely.get_x(found), shapely.get_y(found)])
+
+
 def _in_pixels(
     frame: Any,  # noqa: ANN401 - geopandas is untyped
-    path: Path,
     grid: GeoBox,
-    rules: LabelRules,
-) -> tuple[NDArray[np.object_], int, int]:
-    """Return features as shapes in pixels of the grid; how many were mended, how many are tiny."""
+) -> tuple[NDArray[np.object_], NDArray[np.bool_], int]:
+    """Return features in pixels of the grid, which of them are points, and how many were mended."""
     to_pixels = ~grid.transform
     placed = shapely.transform(
         frame.geometry.to_numpy(), lambda xy: np.column_stack(to_pixels @ xy.T)
@@ -197,13 +207,25 @@ def _in_pixels(
     points = np.isin(shapely.get_type_id(placed), POINTS)  # mending makes more of them
     broken = ~shapely.is_valid(placed)
     placed[broken] = shapely.make_valid(placed[broken])
+    return placed, points, int(broken.sum())
+
+
+def _over_pixels(
+    placed: NDArray[np.object_],
+    points: NDArray[np.bool_],
+    path: Path,
+    grid: GeoBox,
+    rules: LabelRules,
+) -> tuple[NDArray[np.object_], int]:
+    """Return the shapes that stand for features, each over some pixel; how many are tiny."""
+    shapes = placed.copy()
     if points.any():
-        placed[points] = _discs(placed[points], path, grid, rules.point_radius_m)
-    areas = shapely.area(placed)
+        shapes[points] = _discs(placed[points], path, grid, rules.point_radius_m)
+    areas = shapely.area(shapes)
     small = ~points & (areas < SMALL_PX)
     tiny = int((~points & (areas < 1)).sum())
-    placed[small] = _with_their_pixel(placed[small])
-    return placed, int(broken.sum()), tiny
+    shapes[small] = _with_their_pixel(shapes[small])
+    return shapes, tiny
 
 
 def _discs(

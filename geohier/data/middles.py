@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 
 from geohier.data.label_features import LabelFeatures
@@ -17,7 +16,7 @@ type Middles = NDArray[np.float64]
 
 
 def middles_of(labels: LabelSource, table: LabelTable, path: Path) -> Middles:
-    """Return the middle of each labelled object: the centroid of its shape.
+    """Return the middle of each labelled object: the centroid of its feature.
 
     Args:
         labels: on the grid of a scene.
@@ -32,7 +31,7 @@ def middles_of(labels: LabelSource, table: LabelTable, path: Path) -> Middles:
             f"{shown(path)} is a raster, and objects are points, boxes or polygons: geohier "
             "vectorize makes polygons of it"
         )
-    places = shapely.get_coordinates(shapely.centroid(labels.shapes))
-    classes = table.indexes(labels.values)
-    middles: Middles = np.column_stack([places[:, ::-1], classes])[classes != IGNORE_INDEX]
+    classes, places = table.indexes(labels.values), labels.middles
+    known = (classes != IGNORE_INDEX) & ~np.isnan(places).any(axis=1)
+    middles: Middles = np.column_stack([places[:, ::-1], classes])[known]
     return middles

@@ -11,7 +11,7 @@ from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 from shapely import STRtree
 
-from geohier.data.label_features import LabelFeatures
+from geohier.data.label_features import LabelFeatures, centroids
 from geohier.errors import ConfigError, InputError
 from geohier.geo.gsd import pixel_size_m
 from geohier.geo.window import Window
@@ -170,6 +170,7 @@ def _in_pixels(metres: float, grid: GeoBox) -> tuple[float, float]:
 def _as_places(shapes: NDArray[np.object_]) -> Places:
     features = LabelFeatures(
         shapes=shapes,
+        middles=centroids(shapes),
         values=np.arange(len(shapes), dtype=np.float64),
         outside=np.nan,
         areas=None,

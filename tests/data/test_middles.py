@@ -11,11 +11,16 @@ import torch
 from affine import Affine
 
 from geohier.config.load import load_config
-from geohier.config.schema import TrainConfig
+from geohier.config.schema import DataConfig, TrainConfig
 from geohier.data.chips import choose_chips, fit_chips
-from geohier.data.labels import IGNORE_INDEX
+from geohier.data.label_rules import LabelRules
+from geohier.data.label_source import open_labels
+from geohier.data.labels import IGNORE_INDEX, LabelTable
+from geohier.data.middles import middles_of
 from geohier.data.prepare import prepare
 from geohier.errors import ConfigError, LabelError
+from geohier.raster.access import open_dataset
+from geohier.raster.grid import grid_of
 
 PLACE = Affine(0.5, 0, 500_000, 0, -0.5, 5_000_000)
 SIDE = 256
@@ -96,6 +101,32 @@ def test_each_middle_of_the_choose_blocks_is_there_once(config: TrainConfig) -> 
     assert {*middles[:, 2].tolist()} == {1, 2}
     known = torch.stack([(mask != IGNORE_INDEX).sum() for mask in masks])
     assert bool((known > 0).any())
+
+
+@pytest.mark.parametrize(
+    ("shape", "row", "column"),
+    [
+        (shapely.Point(500_010.1, 4_999_989.8), 20.4, 20.2),
+        (shapely.box(500_010, 4_999_989.9, 500_010.2, 4_999_990), 20.1, 20.2),
+        (shapely.MultiPoint([(500_001, 4_999_999), (500_003, 4_999_999)]), 2, 4),
+    ],
+    ids=["a disc smaller than a pixel", "a box in a pixel", "points of one object"],
+)
+def test_a_middle_is_that_of_what_was_drawn_however_its_label_fills_pixels(
+    tmp_path: Path, shape: shapely.Geometry, row: float, column: float
+) -> None:
+    write_scene_of(tmp_path, np.array([[8, 8]]), "points")
+    path = tmp_path / "masks" / "a.geojson"
+    frame = geopandas.GeoDataFrame(geometry=[shape], crs="EPSG:32631")
+    frame.to_crs("OGC:CRS84").to_file(path, COORDINATE_PRECISION=12)
+    labels = {"outside": "ground", "point_radius_m": 0.1}
+    classes = {"ground": 0, "tree": 1}
+    data = DataConfig.model_validate({"root": str(tmp_path), "classes": classes, "labels": labels})
+    with open_dataset(tmp_path / "images" / "a.tif") as image:
+        grid = grid_of(image)
+    with open_labels(path, grid, LabelRules.of(data)) as source:
+        [middle] = middles_of(source, LabelTable(data.classes, data.ignored), path)
+    assert middle == pytest.approx([row, column, 1], abs=1e-3)
 
 
 def test_objects_need_shapes_and_a_ground(config: TrainConfig, tmp_path: Path) -> None:
