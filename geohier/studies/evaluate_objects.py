@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from odc.geo.geobox import GeoBox
 
 from geohier.config.schema import DataConfig, TrainConfig
 from geohier.data.catalog import LabelledScene, Split
@@ -23,6 +22,8 @@ from geohier.inference.options import PredictOptions
 from geohier.inference.pipeline import predict_raster
 from geohier.models.card import ModelCard
 from geohier.models.directory import LoadedModel
+from geohier.raster.access import open_dataset, raster_io
+from geohier.raster.layers import NODATA
 from geohier.studies.evaluate import file_stem
 from geohier.studies.evaluate_model import classes_of, folder_of, scenes_of
 from geohier.studies.object_scores import (
@@ -121,7 +122,7 @@ def _of_scene(
         grid = source.geobox
         with open_labels(scene.mask, grid, rules) as labels:
             true = middles_of(labels, table, scene.mask)
-            known = _known(labels, grid)
+            known = _known(labels, middles_path(target))
     card = model.card
     found = find_objects(middles_path(target), card, dict.fromkeys(_names(card), LEAST))
     judged, scale = known(found.at), pixel_size_m(grid) or (1.0, 1.0)
@@ -140,12 +141,17 @@ def _names(card: ModelCard) -> list[str]:
     return [card.classes[at].name for at in objects_of(card)]
 
 
-def _known(labels: LabelSource, grid: GeoBox) -> Callable[[Floats], NDArray[np.bool_]]:
-    """Return what tells which places `(N, 2)` lie on labelled pixels."""
-    height, width = grid.shape
-    known = np.zeros((height, width), np.bool_)
-    for window in row_strips(height, width):
-        known[window.slices[0]] = ~np.isnan(labels.read(window).astype(np.float64))
+def _known(labels: LabelSource, raster: Path) -> Callable[[Floats], NDArray[np.bool_]]:
+    """Return what tells which places `(N, 2)` lie on pixels that are labelled and were mapped."""
+    with open_dataset(raster) as dataset:
+        height, width = dataset.shape
+        known = np.zeros((height, width), np.bool_)
+        for window in row_strips(height, width):
+            rows = (window.row_off, window.row_stop)
+            with raster_io(raster, window=window):
+                mapped = dataset.read(1, window=(rows, (0, width))) != NODATA["uint8"]
+            labelled = ~np.isnan(labels.read(window).astype(np.float64))
+            known[window.slices[0]] = mapped & labelled
 
     def at(places: Floats) -> NDArray[np.bool_]:
         rows, columns = np.floor(places).astype(np.int64).T

@@ -75,21 +75,19 @@ class ObjectScores:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectEvaluation:
-    """Scores of each class, and what a user should know.
+    """Scores of each class, and of which scenes.
 
     Args:
         within_m: how near a right object is to the true one.
         classes: by name.
         scenes: how many.
         failures: scenes that could not be scored, and why.
-        notes: of each scene.
     """
 
     within_m: float
     classes: Mapping[str, ObjectScores]
     scenes: int
     failures: Mapping[str, str] = field(default_factory=dict)
-    notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, object]:
         """Return the scores as JSON has them: None where there is none."""
@@ -98,7 +96,6 @@ class ObjectEvaluation:
             "scenes": self.scenes,
             "classes": {name: dict(_fields(one)) for name, one in self.classes.items()},
             "failures": dict(self.failures),
-            "notes": {name: list(notes) for name, notes in self.notes.items()},
         }
 
 
