@@ -221,6 +221,12 @@ def test_whole_objects_are_told_by_size_with_each_level_left_out(bench: ModuleTy
     assert "| 4 to 8 | 2 | 0.700 | -0.200 | -0.100 | +0.000 | 1.00 |" in [*lines]
 
 
+def test_models_are_given_as_the_page_says(bench: ModuleType) -> None:
+    shown, path = import_module("val_chips").shown, Path("/some/runs/study/cells/a-0/model")
+    assert shown([path]) == "--model runs/study/cells/a-0/model"
+    assert shown({"mean:8": path}) == "--model mean:8=runs/study/cells/a-0/model"
+
+
 def test_outlines_calibration_and_noise_are_told_of_each_model(bench: ModuleType) -> None:
     mask = torch.zeros(32, 32, dtype=torch.int64)
     mask[8:24, 8:24], mask[:, 31] = 1, IGNORE_INDEX

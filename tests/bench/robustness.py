@@ -113,7 +113,7 @@ def main() -> None:
         found[name] = measure(network, chips, len(names), names.index(of_class))
     document = {
         "command": f"python tests/bench/robustness.py {arguments.name} "
-        f"{shown([*paths.values()])} --data-root ...",
+        f"{shown(paths)} --data-root ...",
         "remark": arguments.remark,
         "machine": describe_machine(),
         "found": {"class": of_class, "models": found},

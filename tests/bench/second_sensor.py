@@ -9,6 +9,7 @@ half of all chips away; a network that does as well with it has not used its sec
 
 import argparse
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -24,7 +25,7 @@ from val_chips import model_and_config, shown, val_chips
 
 from geohier.data.chips import Chip
 from geohier.data.labels import IGNORE_INDEX
-from geohier.errors import ModelError
+from geohier.errors import GeohierError, ModelError
 from geohier.evaluation.bootstrap import bootstrap, paired_difference
 from geohier.raster.durable import write_durably
 
@@ -108,4 +109,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except GeohierError as error:
+        sys.exit(str(error))

@@ -1,6 +1,6 @@
 """The val scenes of a config as large chips, at the resolution of its network."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,6 +51,8 @@ def _whole(height: int, width: int) -> Window:
     return Window(row_off=0, col_off=0, height=height, width=width)
 
 
-def shown(paths: Sequence[Path]) -> str:
-    """Return the options that name models, without what lies before their run folders."""
-    return " ".join(f"--model runs/{Path(*path.parts[-4:])}" for path in paths)
+def shown(paths: Sequence[Path] | Mapping[str, Path]) -> str:
+    """Return the options that give models, or names and models, as of their run folders."""
+    pairs = paths.items() if isinstance(paths, Mapping) else (("", path) for path in paths)
+    given = ((f"{name}=" if name else "", Path(*path.parts[-4:])) for name, path in pairs)
+    return " ".join(f"--model {name}runs/{path}" for name, path in given)
