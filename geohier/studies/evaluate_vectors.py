@@ -98,9 +98,12 @@ def _files(given: Path) -> list[Path]:
 def _of_file(path: Path, labels: Path, attribute: str | None) -> Mapping[str, SceneObjects]:
     """Return what was found and what there is, class by class."""
     found, true = read_features(path), read_features(labels)
+    if not len(found) and not len(true):
+        raise InputError(
+            f"{shown(path)} and {shown(labels)} hold no object: nothing is to be scored"
+        )
     crs = _around(true if len(true) else found)
-    names = np.array(found[CLASS] if CLASS in found else [OBJECT] * len(found), dtype=object)
-    scores = np.array(found[SCORE] if SCORE in found else np.ones(len(found)), np.float64)
+    names, scores = _names(found), _scores(found, path)
     known = _classes(true, labels, attribute, {*names.tolist()})
     places, truth = _middles(found, crs), _middles(true, crs)
     return {
@@ -112,6 +115,29 @@ def _of_file(path: Path, labels: Path, attribute: str | None) -> Mapping[str, Sc
         )
         for name in sorted({*names.tolist(), *known.tolist()})
     }
+
+
+def _names(found: Any) -> Any:  # noqa: ANN401 - geopandas is untyped
+    """Return the class of each object that was found."""
+    if CLASS not in found:
+        return np.array([OBJECT] * len(found), dtype=object)
+    return np.array([str(one) for one in found[CLASS].fillna(OBJECT)], dtype=object)
+
+
+def _scores(found: Any, path: Path) -> Any:  # noqa: ANN401 - geopandas is untyped
+    """Return the score of each object that was found, 1 where there are none."""
+    if SCORE not in found:
+        return np.ones(len(found))
+    try:
+        scores = np.array(found[SCORE], np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{shown(path)}: {SCORE} holds what is no number: {error}") from error
+    if np.isnan(scores).any():
+        raise InputError(
+            f"{shown(path)}: {np.isnan(scores).sum()} of {len(scores)} objects have no {SCORE}: "
+            "fill it in, or leave the column out"
+        )
+    return scores
 
 
 def _classes(true: Any, path: Path, attribute: str | None, found: set[str]) -> Any:  # noqa: ANN401

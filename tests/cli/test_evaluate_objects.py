@@ -68,3 +68,20 @@ def test_mistakes_are_one_line(run: Run, tmp_path: Path) -> None:
         assert refused.code == code, refused.err
         assert len(refused.err.splitlines()) <= 2
         assert "Traceback" not in refused.err
+
+
+def test_files_that_cannot_be_scored_are_told_in_one_line(run: Run, tmp_path: Path) -> None:
+    labels = write(tmp_path / "true.geojson", TRUE)
+    none = write(tmp_path / "none.gpkg", [])
+    for columns, said in (
+        ({"score": ["much"] * 4}, "score holds what is no number"),
+        ({"score": [0.5, None, None, 0.5]}, "2 of 4 objects have no score"),
+    ):
+        odd = write(tmp_path / "odd.gpkg", TRUE, **columns)
+        refused = run("evaluate", odd, "--labels", labels, "--within-m", 2)
+        assert (refused.code, said in refused.err) == (3, True), refused.err
+    empty = run("evaluate", none, "--labels", none, "--within-m", 2)
+    assert (empty.code, "hold no object" in empty.err) == (3, True), empty.err
+    unnamed = write(tmp_path / "unnamed.gpkg", TRUE, class_name=["tree", "tree", "tree", None])
+    words = ("evaluate", unnamed, "--labels", labels, "--within-m", 2)
+    assert "name the column" in run(*words).err
