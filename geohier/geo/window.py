@@ -54,13 +54,13 @@ class Window:
             width=self.width,
         )
 
-    def grown(self, by: int) -> Self:
-        """Return the rectangle with so many pixels more on each side."""
+    def grown(self, *, rows: int = 0, cols: int = 0) -> Self:
+        """Return the rectangle with `rows` more above and below, `cols` more left and right."""
         return type(self)(
-            row_off=self.row_off - by,
-            col_off=self.col_off - by,
-            height=self.height + 2 * by,
-            width=self.width + 2 * by,
+            row_off=self.row_off - rows,
+            col_off=self.col_off - cols,
+            height=self.height + 2 * rows,
+            width=self.width + 2 * cols,
         )
 
     def clipped(self, *, height: int, width: int) -> Self:

@@ -60,7 +60,7 @@ class BandReader:
         grid: the raster's tiles.
         columns: tile columns that are asked for.
         promising: False for a tile that holds no pixel that is wanted; it is not read.
-        around: pixels around each tile that are read with it.
+        around: rows above and below each tile, and columns on either side, that are read with it.
     """
 
     def __init__(
@@ -71,16 +71,18 @@ class BandReader:
         *,
         bands: int,
         promising: Callable[[Tile], bool],
-        around: int = 0,
+        around: tuple[int, int] = (0, 0),
     ) -> None:
         self.reader = reader
         self.grid = grid
         self.columns = columns
         self.bands = bands
         self.promising = promising
-        self.around = around
+        self.around_rows, self.around_cols = around
         first, last = grid.tile(0, columns.start).window, grid.tile(0, columns.stop - 1).window
-        needed = reflected(first.col_off - around, last.col_stop + around, grid.width)
+        needed = reflected(
+            first.col_off - self.around_cols, last.col_stop + self.around_cols, grid.width
+        )
         self.cols = range(min(needed), max(needed) + 1)
         self._held: Pixels | None = None
         self._rows = range(0)
@@ -90,7 +92,7 @@ class BandReader:
 
         Each is whole, so that it may reach beyond the band, and may be named with other bands too.
         """
-        window = self.grid.tile(row, 0).window.grown(self.around)
+        window = self.grid.tile(row, 0).window.grown(rows=self.around_rows)
         needed = reflected(window.row_off, window.row_stop, self.grid.height)
         failures = self._advance(range(min(needed), max(needed) + 1))
         assert self._held is not None
@@ -144,9 +146,8 @@ class BandReader:
         return wide, failures
 
     def _promising_columns(self, rows: range) -> range:
-        windows = [
-            tile.window.grown(self.around) for tile in self._promising_tiles(rows, self.cols)
-        ]
+        tiles = self._promising_tiles(rows, self.cols)
+        windows = [tile.window.grown(cols=self.around_cols) for tile in tiles]
         spans = [_Span.of(one.col_off, one.col_stop, self.grid.width) for one in windows]
         if not spans:
             return range(0)
@@ -160,9 +161,9 @@ class BandReader:
 
     def _promising_tiles(self, rows: range, cols: range) -> Iterator[Tile]:
         """Yield the tiles of these columns that look at some of these pixels and are not empty."""
-        grid, around = self.grid, self.around
-        across = _tiles_over(cols, grid, grid.columns, grid.width, around)
-        for row in _tiles_over(rows, grid, grid.rows, grid.height, around):
+        grid = self.grid
+        across = _tiles_over(cols, grid, grid.columns, grid.width, self.around_cols)
+        for row in _tiles_over(rows, grid, grid.rows, grid.height, self.around_rows):
             for column in range(
                 max(across.start, self.columns.start), min(across.stop, self.columns.stop)
             ):

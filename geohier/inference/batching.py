@@ -24,28 +24,14 @@ from geohier.raster.source import PixelReader
 class TileBatch:
     """Tiles that go through the model together, in the source's own units.
 
-    Args:
-        around: pixels around each tile, on all sides, that were cut with it.
-
     Shape:
-        - pixels: `(B, C, side, side)`, of tiles and what is around them
-        - valid: `(B, 1 or C, side, side)`, None where everything is valid
+        - pixels: `(B, C, size, size)`
+        - valid: `(B, 1 or C, size, size)`, None where everything is valid
     """
 
     tiles: tuple[Tile, ...]
     pixels: Tensor
     valid: Tensor | None
-    around: int = 0
-
-    def alone(self, places: Sequence[int]) -> "TileBatch":
-        """Return some of the tiles without what is around them."""
-        valid = None if self.valid is None else self._inner(self.valid, places)
-        tiles = tuple(self.tiles[at] for at in places)
-        return TileBatch(tiles=tiles, pixels=self._inner(self.pixels, places), valid=valid)
-
-    def _inner(self, values: Tensor, places: Sequence[int]) -> Tensor:
-        inner = slice(self.around, values.shape[-1] - self.around)
-        return values[list(places)][..., inner, inner].contiguous()
 
     def pinned(self) -> "TileBatch":
         """Return the batch in memory that a GPU copies from while it computes."""
@@ -73,13 +59,22 @@ class TileRow:
     wanted: NDArray[np.bool_]
     failures: tuple[Window, ...]
 
-    def batches(self, size: int, around: int = 0) -> Generator[TileBatch]:
-        """Yield the tiles that the model has to see, `size` at a time, with pixels around them."""
-        for tiles in batched((t for t in self.tiles if t.column in self.seen), size):
-            cuts = [self.band.cut(tile.window.grown(around)) for tile in tiles]
-            pixels = stacked([cut.values for cut in cuts])
-            valid = None if self.band.all_valid else stacked([cut.valid for cut in cuts])
-            yield TileBatch(tiles=tiles, pixels=pixels, valid=valid, around=around)
+    @property
+    def wanted_tiles(self) -> tuple[Tile, ...]:
+        """The tiles that the model has to see."""
+        return tuple(tile for tile in self.tiles if tile.column in self.seen)
+
+    def batches(self, size: int) -> Generator[TileBatch]:
+        """Yield the tiles that the model has to see, `size` at a time."""
+        for tiles in batched(self.wanted_tiles, size):
+            yield self.batch(tiles, [tile.window for tile in tiles])
+
+    def batch(self, tiles: Sequence[Tile], windows: Sequence[Window]) -> TileBatch:
+        """Return the pixels of windows of one shape, for tiles."""
+        cuts = [self.band.cut(window) for window in windows]
+        pixels = stacked([cut.values for cut in cuts])
+        valid = None if self.band.all_valid else stacked([cut.valid for cut in cuts])
+        return TileBatch(tiles=tuple(tiles), pixels=pixels, valid=valid)
 
 
 def stacked(cuts: Sequence[NDArray[np.generic]]) -> Tensor:
@@ -97,7 +92,7 @@ class TileRowReader:
         columns: tile columns that are asked for.
         bands: how many bands the reader reads.
         area: area of interest; pixels outside get no answer, tiles outside are not read.
-        around: pixels around each tile that are read with it.
+        around: rows and columns around each tile that are read with it.
     """
 
     def __init__(
@@ -108,7 +103,7 @@ class TileRowReader:
         columns: range,
         bands: int,
         area: AreaOfInterest | None = None,
-        around: int = 0,
+        around: tuple[int, int] = (0, 0),
     ) -> None:
         self.reader = reader
         self.grid = grid

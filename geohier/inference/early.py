@@ -1,8 +1,9 @@
 """Answer tiles from coarser looks where these are sure, and in full where none is."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import batched
 
 import torch
 from torch import Tensor
@@ -10,26 +11,34 @@ from torch.nn import functional
 
 from geohier.geo.coarse_view import CoarseView
 from geohier.geo.tiling import Tile, TileGrid
-from geohier.inference.batching import TileBatch
+from geohier.inference.batching import TileRow
 from geohier.inference.blending import Scored
 from geohier.inference.exits import COUNTED, IN_FULL, SEEN, EarlyExits
 from geohier.inference.scoring import Scorer
 from geohier.models.card import ModelCard
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """How a tile left: the factor of the look, 1 for in full, and pixels the network saw of it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """A coarser look at some tiles of a row.
 
-    factor: int
+    Args:
+        tiles: the tiles.
+        scores: what the network answers, `(1, K, h, w)`.
+        seen: pixels that it saw.
+    """
+
+    tiles: tuple[Tile, ...]
+    scores: Tensor
     seen: int
 
 
 class EarlyAnswers:
     """Tries the exits of a run on each tile.
 
-    Each tile is decided by itself, from the pixels of its view alone, so that neither batches nor
-    the order of the tiles can change where it leaves.
+    Which tiles are looked at together follows from their columns, and each is decided by itself, so
+    that neither batches nor the order of the tiles, nor how a raster was cut into swaths, can
+    change where one leaves.
 
     Args:
         exits: which looks are tried.
@@ -39,7 +48,6 @@ class EarlyAnswers:
 
     Attributes:
         views: what each look sees, coarsest first.
-        taken: how each tile left since they were last counted.
     """
 
     def __init__(
@@ -53,63 +61,68 @@ class EarlyAnswers:
         self.grid = grid
         self.shares = shares
         self.views = exits.views(grid, card)
-        self.taken: dict[Tile, Taken] = {}
+        self._held: dict[int, Look] = {}
+        self._taken: dict[Tile, int] = {}
+        self._looks: list[tuple[tuple[Tile, ...], int]] = []
 
     @property
-    def reach(self) -> int:
-        """Pixels around a tile that have to be read with it."""
-        return max(view.reach for view in self.views)
+    def around(self) -> tuple[int, int]:
+        """Rows and columns around a tile that have to be read with it."""
+        rows, cols = zip(*(view.around for view in self.views), strict=True)
+        return max(rows), max(cols)
 
     @torch.inference_mode()
-    def score(self, batches: Iterable[TileBatch], scorer: Scorer) -> Iterator[Scored]:
-        """Yield each tile with its scores `(K, size, size)`; batches are cut with their `reach`.
+    def score(self, row: TileRow, batch_size: int, scorer: Scorer) -> Iterator[Scored]:
+        """Yield the tiles of a row that the model has to see, with their scores `(K, size, size)`.
 
         Raises:
             ModelError, ResourceError: as of `Scorer.score`.
         """
-        for batch in batches:
-            early = self._early(batch, scorer)
-            late = [at for at, scores in enumerate(early) if scores is None]
-            full = iter(scorer.fitting(batch.alone(late)) if late else ())
-            for tile, scores in zip(batch.tiles, early, strict=True):
-                yield tile, next(full) if scores is None else scores
+        self._held.clear()
+        for tiles in batched(row.wanted_tiles, batch_size):
+            early = [self._first_sure(tile, row, scorer) for tile in tiles]
+            late = [tile for tile, found in zip(tiles, early, strict=True) if found is None]
+            windows = [tile.window for tile in late]
+            full = iter(scorer.fitting(row.batch(late, windows)) if late else ())
+            for tile, found in zip(tiles, early, strict=True):
+                yield tile, next(full) if found is None else found
 
     def counts(self, columns: range) -> dict[str, int]:
         """Return what the tiles of these columns come to, as a run counts it, and forget them."""
-        left = [one for tile, one in self.taken.items() if tile.column in columns]
-        self.taken.clear()
-        counts = Counter(f"{COUNTED}{one.factor}" for one in left)
+        left = [factor for tile, factor in self._taken.items() if tile.column in columns]
+        seen = [one for tiles, one in self._looks if any(tile.column in columns for tile in tiles)]
+        self._taken.clear()
+        self._looks.clear()
+        counts = Counter(f"{COUNTED}{factor}" for factor in left)
         if left:
-            counts[SEEN] = sum(one.seen for one in left)
+            counts[SEEN] = sum(seen) + left.count(1) * self.grid.size**2
             counts[IN_FULL] = len(left) * self.grid.size**2
         return dict(counts)
 
-    def _early(self, batch: TileBatch, scorer: Scorer) -> list[Tensor | None]:
-        """Return the scores of the tiles that leave early, None of the others."""
-        pixels = scorer.normalised(batch)
-        found = []
-        for at, tile in enumerate(batch.tiles):
-            valid = None if batch.valid is None else batch.valid[at].any(0).to(scorer.device)
-            found.append(self._first_sure(tile, pixels[at : at + 1], valid, batch.around, scorer))
-        return found
-
-    def _first_sure(
-        self, tile: Tile, pixels: Tensor, valid: Tensor | None, around: int, scorer: Scorer
-    ) -> Tensor | None:
-        counted = self._counted(tile)
-        if valid is not None:
-            inner = slice(around, around + self.grid.size)
-            valid = valid[inner, inner][counted]
-        seen = 0
+    def _first_sure(self, tile: Tile, row: TileRow, scorer: Scorer) -> Tensor | None:
+        """Return the scores of the first look at a tile that is sure, None where none is."""
+        rows, cols = self._counted(tile)
+        valid = None
+        if not row.band.all_valid:
+            there = row.band.cut(tile.window).valid.any(axis=0)[rows, cols]
+            valid = torch.from_numpy(there).to(scorer.device)
         for view in self.views:
-            window = view.window(tile)
-            seen += window.height * window.width // view.factor**2
-            scores = _look(view, tile, pixels, around, scorer)
-            if self._is_sure(scores[:, *counted], valid):
-                self.taken[tile] = Taken(view.factor, seen)
+            scores = self._scores(view, tile, row, scorer)
+            if self._is_sure(scores[:, rows, cols], valid):
+                self._taken[tile] = view.factor
                 return scores
-        self.taken[tile] = Taken(1, seen + self.grid.size**2)
+        self._taken[tile] = 1
         return None
+
+    def _scores(self, view: CoarseView, tile: Tile, row: TileRow, scorer: Scorer) -> Tensor:
+        """Return the scores `(K, size, size)` of a tile, enlarged from those of a look."""
+        held = self._held.get(view.factor)
+        if held is None or tile not in held.tiles:
+            held = self._held[view.factor] = _look(view, tile, row, scorer)
+            self._looks.append((held.tiles, held.seen))
+        seen, own = view.window(tile), tile.window
+        at = own.row_off - seen.row_off, own.col_off - seen.col_off
+        return _enlarged(held.scores, at, self.grid.size, view.factor)
 
     def _counted(self, tile: Tile) -> tuple[slice, slice]:
         """Return the pixels of a tile that count: inside the raster, and inside its margins."""
@@ -124,15 +137,28 @@ class EarlyAnswers:
         return int((sure & valid).sum()) >= self.exits.share * int(valid.sum())
 
 
-def _look(view: CoarseView, tile: Tile, pixels: Tensor, around: int, scorer: Scorer) -> Tensor:
-    """Return the scores `(K, size, size)` of a tile, enlarged from those of means over squares."""
-    window, seen = tile.window, view.window(tile)
-    rows, cols = seen.shifted(rows=around - window.row_off, cols=around - window.col_off).slices
-    cut = pixels[..., rows, cols]
-    scores = scorer.forward(scorer.coarser(cut, view.factor))
-    scores = functional.interpolate(scores, scale_factor=view.factor, mode="bilinear")
-    inner = window.shifted(rows=-seen.row_off, cols=-seen.col_off)
-    return scores[0][:, *inner.slices]
+def _look(view: CoarseView, tile: Tile, row: TileRow, scorer: Scorer) -> Look:
+    """Look at the tiles that are looked at together with a tile."""
+    tiles, window = view.group(tile), view.window(tile)
+    pixels = scorer.normalised(row.batch(tiles[:1], [window]))
+    return Look(
+        tiles=tiles,
+        scores=scorer.forward(scorer.coarser(pixels, view.factor)),
+        seen=window.height * window.width // view.factor**2,
+    )
+
+
+def _enlarged(scores: Tensor, at: tuple[int, int], size: int, factor: int) -> Tensor:
+    """Return a square of enlarged scores, `(K, size, size)`, of scores `(1, K, h, w)`.
+
+    The same as a part of all of them enlarged, which would be many tiles at once.
+    """
+    starts = [max(start // factor - 1, 0) for start in at]
+    stops = [-(-(start + size) // factor) + 1 for start in at]
+    part = scores[..., starts[0] : stops[0], starts[1] : stops[1]]
+    large = functional.interpolate(part, scale_factor=factor, mode="bilinear")[0]
+    top, left = (start - first * factor for start, first in zip(at, starts, strict=True))
+    return large[:, top : top + size, left : left + size]
 
 
 def _counted(place: int, count: int, offset: int, length: int, grid: TileGrid) -> slice:

@@ -83,7 +83,7 @@ def _finish_rows(
         columns=swath,
         bands=len(job.match.indexes),
         area=job.area,
-        around=0 if early is None else early.reach,
+        around=(0, 0) if early is None else early.around,
     )
     unread: tuple[Window, ...] = ()
     finals = ((row, pixels_of_cells(blender.strip_window(row), stride, grid)) for row in run.rows)
@@ -116,13 +116,19 @@ def scored(
     tiles: TileRow, scorer: Scorer, batch_size: int, early: EarlyAnswers | None = None
 ) -> Iterator[Scored]:
     """Yield all tiles of a row with their scores, None for those that the model did not see."""
-    batches = tiles.batches(batch_size, 0 if early is None else early.reach)
+    if early is not None:
+        yield from _with_unseen(tiles, early.score(tiles, batch_size, scorer))
+        return
+    batches = tiles.batches(batch_size)
     if scorer.device.type == "cuda":  # cut and pin the next batches while the device computes
         batches = ahead(map(TileBatch.pinned, batches), depth=2)
     with closing(batches):
-        scores = scorer.score(batches) if early is None else early.score(batches, scorer)
-        for tile in tiles.tiles:
-            yield next(scores) if tile.column in tiles.seen else (tile, None)
+        yield from _with_unseen(tiles, scorer.score(batches))
+
+
+def _with_unseen(tiles: TileRow, scores: Iterator[Scored]) -> Iterator[Scored]:
+    for tile in tiles.tiles:
+        yield next(scores) if tile.column in tiles.seen else (tile, None)
 
 
 def _refuse_unread(job: Job, unread: Sequence[Window]) -> None:

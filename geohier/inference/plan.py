@@ -9,6 +9,7 @@ import torch
 from geohier.efficiency.memory import total_bytes
 from geohier.efficiency.precision import choose_device, choose_precision
 from geohier.errors import ConfigError
+from geohier.geo.coarse_view import CoarseView
 from geohier.geo.dates import CHANNELS
 from geohier.geo.tiling import TileGrid
 from geohier.inference.features import Features
@@ -95,9 +96,10 @@ def plan_work(
     fixed = _tile_bytes(grid.size, card, answers, on_host, dates)
     per_column = _bytes_per_tile_column(reader, grid, card, answers, dates)
     if options.exits is not None:
-        reach = max(view.reach for view in options.exits.views(grid, card))
-        fixed += dates * on_host * _around_bytes(grid.size, reach, card)
-        per_column += dates * grid.step * 2 * reach * (len(card.bands) * reader.dtype.itemsize + 1)
+        views = options.exits.views(grid, card)
+        fixed += dates * max(_view_bytes(view, card, reader) for view in views)
+        rows = 2 * max(view.reach for view in views)
+        per_column += dates * grid.step * rows * (len(card.bands) * reader.dtype.itemsize + 1)
     columns = (allowed - fixed) // per_column
     if columns < min(2, grid.columns):
         raise ConfigError(
@@ -146,16 +148,24 @@ def _answers_per_pixel(card: ModelCard, features: Features | None) -> int:
 
 
 def _tile_bytes(size: int, card: ModelCard, answers: int, batch_size: int, dates: int) -> int:
-    finest = card.strides[0] if card.strides else FINEST_STRIDE
     scores = 3 * answers * BYTES_PER_ANSWER
     pixels = 2 * channels_of(card) * 4
-    network = NETWORK_BYTES_PER_CELL // finest**2
+    network = NETWORK_BYTES_PER_CELL // _finest(card) ** 2
     return batch_size * size**2 * (scores + dates * (network + pixels))
 
 
-def _around_bytes(size: int, reach: int, card: ModelCard) -> int:
-    """What lies around a tile, where it is cut with it, as it is read and as the model sees it."""
-    return 2 * channels_of(card) * 4 * ((size + 2 * reach) ** 2 - size**2)
+def _finest(card: ModelCard) -> int:
+    return card.strides[0] if card.strides else FINEST_STRIDE
+
+
+def _view_bytes(view: CoarseView, card: ModelCard, reader: PixelReader) -> int:
+    """What a coarser look reads and averages, and holds of what is more than a tile to see."""
+    rows, cols = view.largest
+    more = max(0, rows * cols // view.factor**2 - view.grid.size**2)
+    network = more * NETWORK_BYTES_PER_CELL // _finest(card) ** 2
+    return network + rows * cols * (
+        channels_of(card) * 4 + len(card.bands) * reader.dtype.itemsize + 1
+    )
 
 
 def _bytes_per_tile_column(

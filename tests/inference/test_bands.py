@@ -11,17 +11,21 @@ from geohier.geo.window import Window, intersection
 from geohier.inference.bands import BandReader
 from geohier.raster.source import Pixels
 
-AROUND = st.just(0) | st.integers(0, 30)
+AROUND = st.just((0, 0)) | st.tuples(st.integers(0, 30), st.integers(0, 60))
 
 
-def mirrored(values: np.ndarray, grid: TileGrid, around: int = 0) -> np.ndarray:
+def mirrored(values: np.ndarray, grid: TileGrid, around: tuple[int, int] = (0, 0)) -> np.ndarray:
     """Return `(C, H, W)` as far as all tiles look, mirrored at its edges."""
-    for axis, count in ((1, grid.rows), (2, grid.columns)):
+    for axis, count, more in ((1, grid.rows, around[0]), (2, grid.columns, around[1])):
         extra = [(0, 0)] * 3
         length = values.shape[axis]
-        extra[axis] = (around, max(0, (count - 1) * grid.step + grid.size - length) + around)
+        extra[axis] = (more, max(0, (count - 1) * grid.step + grid.size - length) + more)
         values = np.pad(values, extra, mode="reflect" if length > 1 else "edge")
     return values
+
+
+def grown(tile: Tile, around: tuple[int, int]) -> Window:
+    return tile.window.grown(rows=around[0], cols=around[1])
 
 
 class DamagedReader(ArrayReader):
@@ -43,7 +47,12 @@ class DamagedReader(ArrayReader):
 
 @given(grids(), AROUND, st.integers(1, 20), st.floats(0, 1), st.integers(0, 999), st.data())
 def test_wanted_tiles_see_all_of_their_surroundings_wherever_reading_begins(
-    grid: TileGrid, around: int, block: int, share: float, seed: int, data: st.DataObject
+    grid: TileGrid,
+    around: tuple[int, int],
+    block: int,
+    share: float,
+    seed: int,
+    data: st.DataObject,
 ) -> None:
     rng = np.random.default_rng(seed)
     wanted = rng.random((grid.rows, grid.columns)) < share
@@ -62,8 +71,8 @@ def test_wanted_tiles_see_all_of_their_surroundings_wherever_reading_begins(
         band, _ = reader.read(row)
         for column in range(left, grid.columns):
             if wanted[row, column]:
-                window = grid.tile(row, column).window.grown(around)
-                rows, cols = window.shifted(rows=around, cols=around).slices
+                window = grown(grid.tile(row, column), around)
+                rows, cols = window.shifted(rows=around[0], cols=around[1]).slices
                 np.testing.assert_array_equal(band.cut(window).values, whole[:, rows, cols])
 
 
@@ -86,7 +95,7 @@ def test_what_stands_mirrored_below_the_end_is_read_though_no_tile_above_is_want
 
 @given(grids(), AROUND, st.integers(1, 20), st.integers(0, 2**32 - 1), st.data())
 def test_the_damage_that_is_told_of_is_what_wanted_tiles_look_at(
-    grid: TileGrid, around: int, block: int, seed: int, data: st.DataObject
+    grid: TileGrid, around: tuple[int, int], block: int, seed: int, data: st.DataObject
 ) -> None:
     rng = np.random.default_rng(seed)
     wanted = rng.random((grid.rows, grid.columns)) < 0.3
@@ -97,7 +106,7 @@ def test_the_damage_that_is_told_of_is_what_wanted_tiles_look_at(
     def looked_at(tile: Tile) -> set[tuple[int, int]]:
         height, width = grid.height, grid.width
         places = mirrored(np.arange(height * width).reshape(1, height, width), grid, around)[0]
-        seen = tile.window.grown(around).shifted(rows=around, cols=around)
+        seen = grown(tile, around).shifted(rows=around[0], cols=around[1])
         rows, cols = np.unravel_index(places[seen.slices], (height, width))
         return set(zip((rows // block).ravel(), (cols // block).ravel(), strict=True))
 

@@ -55,31 +55,6 @@ def test_tiles_are_cut_from_the_raster_mirrored_at_its_end(
                 np.testing.assert_array_equal(pixels.numpy(), whole[:, rows, columns])
 
 
-@given(grids(), st.integers(0, 30), st.integers(1, 5), st.data())
-def test_tiles_can_be_cut_with_what_is_around_them_and_taken_out_of_it(
-    grid: TileGrid, around: int, batch_size: int, data: st.DataObject
-) -> None:
-    values = values_of(grid)
-    valid = np.random.default_rng(1).random((1, grid.height, grid.width)) < 0.9
-    blender = RowBlender(grid, Reduction(classes=2))
-    rows = TileRowReader(
-        ArrayReader(values, valid), grid, columns=blender.columns, bands=2, around=around
-    )
-    for number in range(grid.rows):
-        row = rows.read(number, blender.strip_window(number))
-        for plain, wide in zip(
-            row.batches(batch_size), row.batches(batch_size, around), strict=True
-        ):
-            assert wide.pixels.shape[-1] == grid.size + 2 * around
-            kept = data.draw(st.sets(st.integers(0, len(plain.tiles) - 1), min_size=1).map(sorted))
-            inner = wide.alone(kept)
-            assert inner.tiles == tuple(plain.tiles[at] for at in kept)
-            np.testing.assert_array_equal(inner.pixels, plain.pixels[kept])
-            assert (inner.valid is None) == (plain.valid is None)
-            if plain.valid is not None and inner.valid is not None:
-                np.testing.assert_array_equal(inner.valid, plain.valid[kept])
-
-
 @given(grids(), st.integers(1, 20))
 def test_every_row_of_the_raster_is_read_once(grid: TileGrid, block: int) -> None:
     reader = ArrayReader(values_of(grid), block_shape=(block, block))
