@@ -118,7 +118,8 @@ def _summary(model: Path, *, as_json: bool) -> str:
     name, score = ("F1", found["f1"]) if "f1" in found else ("mean IoU", found["mean_iou"])
     if as_json:
         return json.dumps({"model": str(model), "best_epoch": best, "choose": found})
+    out = "map.tif" if card.points is None else "objects.gpkg"
     return (
         f"{model}: {name} {score:.3f} on the choose blocks, epoch {best}; next:\n"
-        f"geohier predict SCENE --model {model} --out map.tif"
+        f"geohier predict SCENE --model {model} --out {out}"
     )

@@ -21,6 +21,9 @@ from geohier.raster.outlines import read_features
 
 POINTS = (shapely.GeometryType.POINT, shapely.GeometryType.MULTIPOINT)
 
+FARTHEST = 1e9
+"""Coordinates beyond it, in whatever unit of a CRS, are no place on Earth."""
+
 SMALL_PX = 4.0
 """Area in pixels below which a feature may lie between the centres of pixels."""
 
@@ -126,7 +129,7 @@ def _on_earth(path: Path, grid: GeoBox) -> tuple[Any, int]:
     assert grid.crs is not None
     frame = read_features(path).to_crs(grid.crs.to_wkt())
     xy, of = shapely.get_coordinates(frame.geometry.to_numpy(), return_index=True)
-    lost = np.unique(of[~np.isfinite(xy).all(axis=1)])
+    lost = np.unique(of[~(np.abs(xy) < FARTHEST).all(axis=1)])
     if len(lost) and len(lost) == len(frame):
         raise LabelError(
             f"{shown(path)}: none of its {len(frame)} features has coordinates that are a place in "

@@ -199,7 +199,11 @@ def _reduction(
                 "the model finds objects: leave out probabilities, confidence, entropy, the level "
                 "of a tree and exits"
             )
-        options.thresholds_by_index(card)
+        if card.points.ground in options.thresholds_by_index(card):
+            raise ConfigError(
+                f"{card.classes[card.points.ground].name} is the ground between objects: give "
+                "thresholds of objects"
+            )
         return MiddlesReduction(objects=objects_of(card))
     level = tree_level(card, options.tree_level)
     return Reduction(

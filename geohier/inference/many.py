@@ -81,6 +81,8 @@ def _check_name(out: Path, results: int, *, objects: bool) -> None:
     is_file_name = out.suffix.lower() in DRIVERS if objects else is_geotiff_name(out)
     if results > 1 and (is_file_name or out.is_file()):
         raise ConfigError(f"{out} names a file, but there are {results} scenes: name a folder")
+    if results == 1 and objects and is_geotiff_name(out):
+        raise ConfigError(f"{out}: the model finds objects: call it {out.stem}.gpkg")
     if results == 1 and objects:
         check_named_vector(out)
     elif results == 1:

@@ -47,6 +47,6 @@ def run_object_job(job: Job, target: Path, progress: Progress | None = None) -> 
     return replace(
         prediction,
         objects={name: counts[name] for name in card.points.thresholds},
-        outputs={**prediction.run.outputs, "objects": target},
+        outputs={**prediction.run.outputs, "objects": target.absolute()},
         up_to_date=prediction.up_to_date and not is_new,
     )

@@ -109,5 +109,6 @@ def driver_of(path: Path) -> str:
             f"takes /vsizip/{shown(path.absolute())}/NAME.tif with --allow-remote"
         )
     if not drivers:
-        raise InputError(f"{shown(path)} is not a raster that geohier reads: give {FORMATS}")
+        hint = ", or call a scene file NAME.scene.yaml" if path.suffix in (".yaml", ".yml") else ""
+        raise InputError(f"{shown(path)} is not a raster that geohier reads: give {FORMATS}{hint}")
     return drivers[0]

@@ -1,5 +1,6 @@
 """Vector files: which may be opened, and their features as a table."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,7 +97,9 @@ def _vector_io(path: str | Path) -> Iterator[None]:
             f"{formats} or GeoJSON"
         )
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=RuntimeWarning, module="pyogrio")
+            yield
     except InputError:
         raise
     except Exception as error:

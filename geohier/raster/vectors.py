@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import shapely
 
-from geohier.errors import ConfigError, OutputExistsError, ResourceError
+from geohier.errors import ConfigError, InputError, OutputExistsError, ResourceError, first_cause
 from geohier.raster.durable import draft_of, sha256_of, writing
 from geohier.raster.files import shown
 
@@ -38,6 +38,13 @@ def check_named_vector(path: Path) -> None:
     """
     if path.suffix.lower() not in DRIVERS:
         raise ConfigError(f"{shown(path)}: give a name that ends in {', '.join(DRIVERS)}")
+    if path.is_dir():
+        raise ConfigError(f"{shown(path)} is a folder: give the name of a file")
+    above = next((one for one in path.absolute().parents if one.exists()), None)
+    if above is not None and not above.is_dir():
+        raise ConfigError(
+            f"{shown(path)} lies below {shown(above)}, which is a file: choose another path"
+        )
 
 
 def check_placed(path: Path, crs: object) -> None:
@@ -118,6 +125,11 @@ def _write(frame: Any, draft: Path, path: Path, geometry: str) -> None:  # noqa:
                 geometry_type=geometry,
                 **options,
             )
+    except pyogrio.errors.FeatureError as error:
+        raise InputError(
+            f"{shown(path)} cannot hold these features ({first_cause(error)}): check the CRS and "
+            "the place of the raster"
+        ) from error
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
         raise ResourceError(
             f"{shown(path)} cannot be written ({error}): free some space or choose another folder"

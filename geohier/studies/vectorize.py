@@ -71,7 +71,8 @@ def vectorize(
 ) -> Vectorized:
     """Write the regions of a class raster as polygons.
 
-    A region is pixels of one class that hang together by their edges. The raster is read in strips,
+    A region is pixels of one class that hang together by their edges; numbers below 0 are none. The
+    raster is read in strips,
     of which the polygons alone are kept in memory; they do not depend on the strips.
 
     Args:
@@ -103,6 +104,8 @@ def vectorize(
 def _summary(out: Path, frame: Any, notes: tuple[str, ...]) -> Vectorized:  # noqa: ANN401
     grouped = frame.groupby("class_name", sort=False)
     areas = {str(name): float(area) for name, area in grouped["area_m2"].sum().items()}
+    if not len(frame):
+        notes = (*notes, "no pixel of these classes makes a polygon that large: the file is empty")
     return Vectorized(
         path=out,
         counts={str(name): int(count) for name, count in grouped.size().items()},
@@ -145,9 +148,8 @@ def _scale(grid: GeoBox, options: VectorOptions) -> tuple[tuple[float, float], t
     size = pixel_size_m(grid)
     if size is not None:
         return size, ()
-    if options.min_area_m2 or options.simplify_m:
-        return (1.0, 1.0), ("the raster has no GSD: metres are taken as pixels",)
-    return (1.0, 1.0), ()
+    taken = ", and metres are taken as pixels" if options.min_area_m2 or options.simplify_m else ""
+    return (1.0, 1.0), (f"the raster has no GSD: areas are not known{taken}",)
 
 
 def _regions(

@@ -56,6 +56,7 @@ def test_points_are_learnt_found_and_scored(trees: Path, run: Run) -> None:
     trained = run("train", "config.yaml", "--out", "run")
     assert trained.code == 0, trained.err
     assert "F1 " in trained.out
+    assert "--out objects.gpkg" in trained.out
     assert "choose F1" in trained.err
     rows = [json.loads(line) for line in Path("run/metrics.jsonl").read_text().splitlines()]
     assert rows[-1]["choose_f1"] > 0.6

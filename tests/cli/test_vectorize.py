@@ -170,6 +170,24 @@ def test_bad_options_are_one_line(
     assert not (tmp_path / "a.gpkg").exists()
 
 
+def test_places_that_no_file_can_have_are_refused(
+    run: Run, raster: Path, write_scene: WriteScene, tmp_path: Path
+) -> None:
+    (tmp_path / "folder.gpkg").mkdir()
+    folder = run("vectorize", raster, "-o", tmp_path / "folder.gpkg", "--overwrite")
+    assert (folder.code, "is a folder" in folder.err) == (2, True)
+    below = run("vectorize", raster, "-o", raster / "a.gpkg")
+    assert (below.code, "which is a file" in below.err) == (2, True)
+    beyond = Affine(0.1, 0, 200, 0, -0.1, 95)
+    odd = write_scene(labels()[None], "odd.tif", transform=beyond, crs="EPSG:4326", nodata=255)
+    lost = run("vectorize", odd, "-o", tmp_path / "a.geojson")
+    assert lost.code == 3, lost.err
+    assert len([line for line in lost.err.splitlines() if line.startswith("geohier")]) == 1
+    assert not (tmp_path / "a.geojson").exists()
+    nothing = run("vectorize", raster, "--min-area-m2", 1e6, "-o", tmp_path / "n.gpkg")
+    assert "the file is empty" in nothing.err
+
+
 def test_nothing_is_overwritten_unasked_and_images_are_no_maps(
     run: Run, raster: Path, write_scene: WriteScene, tmp_path: Path
 ) -> None:

@@ -139,6 +139,8 @@ def test_what_is_no_name_for_objects_or_of_maps_is_refused(
         found_in(scene, tmp_path / "a.tif")
     with pytest.raises(ConfigError, match="the model finds objects"):
         found_in(scene, tmp_path / "a.gpkg", confidence=True)
+    with pytest.raises(ConfigError, match="ground is the ground between objects"):
+        found_in(scene, tmp_path / "a.gpkg", thresholds={"ground": 0.5})
     with pytest.raises(ConfigError, match="no class 'roof'"):
         found_in(scene, tmp_path / "a.gpkg", thresholds={"roof": 0.5})
     (tmp_path / "b.gpkg").write_text("mine")
