@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import shapely
 
-from geohier.errors import ConfigError, InputError, OutputExistsError, ResourceError, first_cause
+from geohier.errors import ConfigError, InputError, OutputExistsError, ResourceError
 from geohier.raster.durable import draft_of, sha256_of, writing
 from geohier.raster.files import shown
 
@@ -89,6 +89,8 @@ def write_vectors(
     check_named_vector(path)
     check_placed(path, frame.crs)
     laid = frame.to_crs("OGC:CRS84") if _is_geojson(path) else frame
+    if _is_geojson(path):
+        _check_on_earth(laid, path)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     with draft_of(path, keep_suffix=True) as draft:
@@ -102,6 +104,16 @@ def write_vectors(
                 "another path"
             )
     return is_new
+
+
+def _check_on_earth(frame: Any, path: Path) -> None:  # noqa: ANN401
+    """Check that features in degrees lie on the globe."""
+    left, bottom, right, top = frame.total_bounds if len(frame) else (0, 0, 0, 0)
+    if not (left >= -360 and right <= 360 and bottom >= -90 and top <= 90):
+        raise InputError(
+            f"{shown(path)}: features lie at {left:g} to {right:g} degrees east and {bottom:g} to "
+            f"{top:g} north, which is not on Earth: check CRS and place of the raster"
+        )
 
 
 def _is_geojson(path: Path) -> bool:
@@ -125,11 +137,6 @@ def _write(frame: Any, draft: Path, path: Path, geometry: str) -> None:  # noqa:
                 geometry_type=geometry,
                 **options,
             )
-    except pyogrio.errors.FeatureError as error:
-        raise InputError(
-            f"{shown(path)} cannot hold these features ({first_cause(error)}): check the CRS and "
-            "the place of the raster"
-        ) from error
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
         raise ResourceError(
             f"{shown(path)} cannot be written ({error}): free some space or choose another folder"

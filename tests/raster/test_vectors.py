@@ -75,7 +75,7 @@ def test_names_and_places_that_no_format_has_are_refused(tmp_path: Path) -> None
 
 def test_a_folder_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ResourceError, match="cannot be written"):
+    with pytest.raises(ConfigError, match="which is a file"):
         write_vectors(frame(*BOXES), tmp_path / "file" / "a.gpkg")
 
 
