@@ -33,7 +33,7 @@ def read_date(given: object) -> date:
     if month is None:
         month, day = MIDDLE_MONTH
     try:
-        return date(year, month, day or MIDDLE_DAY)
+        return date(year, month, MIDDLE_DAY if day is None else day)
     except ValueError as error:
         raise ValueError(f"{given!r:.40} is no date: {error}") from error
 
