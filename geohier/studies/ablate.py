@@ -57,8 +57,8 @@ def ablate(
     at only if it is asked to judge, and never chooses the epoch that is kept. What cannot be
     trained is told, and the others go on.
 
-    Writes `ablation.csv`, `levels.csv` and `ablation.json` after each cell, `ablation.png` at the
-    end, and a run folder for each cell in `cells`.
+    Writes `ablation.csv`, `levels.csv`, `ablation.json` and `ablation.png` after each cell, and a
+    run folder for each cell in `cells`.
 
     Args:
         ablation: what is compared.
@@ -99,10 +99,10 @@ def ablate(
                 problems[cell] = str(error).split("\n", 1)[0]
             rows = rows_of(ablation, found, problems)
             write_report(out, ablation, rows)
+            draw_ablation(out, ablation, rows)
             tell(cell, found.get(cell), problems.get(cell, ""))
         if not found:
             raise ModelError(f"none of {len(problems)} cells came to a score: {problems[cell]}")
-        draw_ablation(out, ablation, rows)
         return Results(rows=rows, problems=problems)
     finally:
         lock.release()
