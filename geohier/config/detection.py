@@ -29,6 +29,10 @@ class DetectionConfig(Section):
     """How near to a true object, in metres, one that was found is right: by this the epoch that is
     kept and the threshold of the scores are chosen, on the choose blocks."""
 
+    def apart_px(self, pixel_m: float) -> float:
+        """Return the smallest distance of two objects in pixels of so many metres."""
+        return 2 * self.spread_px if self.apart_m is None else self.apart_m / pixel_m
+
     @model_validator(mode="after")
     def _weight_is_of_a_loss(self) -> Self:
         if (

@@ -17,7 +17,7 @@ from geohier.evaluation.peaks import (
     smoothed,
     within_pixels,
 )
-from geohier.geo.window import Window, intersection
+from geohier.geo.window import Window
 from geohier.inference.middles import objects_of
 from geohier.models.card import ModelCard, PointRule
 from geohier.raster.access import open_dataset, raster_io
@@ -136,7 +136,8 @@ def _in_window(
 ) -> tuple[Ints, Floats, Floats]:
     """Return pixels, places and scores of the peaks in a window."""
     beyond = int(np.ceil(rule.apart_px) + np.ceil(CUT_OFF * rule.smooth_px)) + 2
-    window = _grown(core, beyond, dataset.shape)
+    height, width = dataset.shape
+    window = core.grown(rows=beyond, cols=beyond).clipped(height=height, width=width)
     rows, columns = window.slices
     with raster_io(path, window=window):
         steps = dataset.read(band, window=((rows.start, rows.stop), (columns.start, columns.stop)))
@@ -149,18 +150,6 @@ def _in_window(
     peaks = peaks[((peaks + corner >= own) & (peaks + corner < end)).all(axis=1)]
     places = peaks + corner + 0.5 + within_pixels(soft, peaks)
     return peaks + corner, places, soft[peaks[:, 0], peaks[:, 1]]
-
-
-def _grown(core: Window, by: int, shape: tuple[int, int]) -> Window:
-    grown = Window(
-        row_off=core.row_off - by,
-        col_off=core.col_off - by,
-        height=core.height + 2 * by,
-        width=core.width + 2 * by,
-    )
-    inner = intersection(grown, Window(row_off=0, col_off=0, height=shape[0], width=shape[1]))
-    assert inner is not None
-    return inner
 
 
 def _kept(at: Ints, apart_px: float) -> Ints:

@@ -5,7 +5,7 @@ from typing import Self
 
 import numpy as np
 
-from geohier.geo.window import Window
+from geohier.raster.changed import ChangedReader
 from geohier.raster.source import AlphaRule, PixelReader, Pixels, PixelSource, SourceBand, ValidRule
 
 
@@ -50,7 +50,7 @@ class BlankedSource:
         self.source.__exit__(*error)
 
 
-class BlankedReader:
+class BlankedReader(ChangedReader):
     """Reads bands that are there, and nothing of the others (a `PixelReader`).
 
     Args:
@@ -63,37 +63,13 @@ class BlankedReader:
     def __init__(
         self, reader: PixelReader, rows: Sequence[int], bands: int, rule: ValidRule
     ) -> None:
-        self._reader = reader
+        super().__init__(reader)
         self._rows = list(rows)
         self._bands = bands
         self._rule = rule
-        self.geobox = reader.geobox
-        self.dtype = reader.dtype
-        self.block_shape = reader.block_shape
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What a user should know about how the bands are read."""
-        return self._reader.notes
-
-    def read(self, window: Window) -> Pixels:
-        """Read a window that lies inside the raster.
-
-        Raises:
-            RasterReadError: a block of the window cannot be decoded.
-        """
-        return self._filled_up(self._reader.read(window))
-
-    def read_salvaged(self, window: Window) -> tuple[Pixels, tuple[Window, ...]]:
-        """Read a window; blocks that cannot be decoded become invalid, and are returned whole."""
-        pixels, lost = self._reader.read_salvaged(window)
-        return self._filled_up(pixels), lost
-
-    def may_hold_data(self, window: Window) -> bool:
-        """Return False where no pixel of the window can be valid."""
-        return self._reader.may_hold_data(window)
-
-    def _filled_up(self, read: Pixels) -> Pixels:
+    def changed(self, read: Pixels) -> Pixels:
+        """Return the pixels with those of the other bands, which are invalid, among them."""
         shape = (self._bands, *read.values.shape[1:])
         values, valid = np.zeros(shape, self.dtype), np.zeros(shape, np.bool_)
         values[self._rows] = read.values

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geohier.geo.formula import Formula
-from geohier.geo.window import Window
+from geohier.raster.changed import ChangedReader
 from geohier.raster.sample import sample_pixels
 from geohier.raster.source import AlphaRule, PixelReader, Pixels, PixelSource, SourceBand, ValidRule
 
@@ -91,7 +91,7 @@ class DerivedSource:
         self.source.__exit__(*error)
 
 
-class DerivedReader:
+class DerivedReader(ChangedReader):
     """Reads bands of a source and computes others of them (a `PixelReader`).
 
     Args:
@@ -109,7 +109,7 @@ class DerivedReader:
         chosen: Sequence[int | DerivedBand],
     ) -> None:
         rows = {at: row for row, at in enumerate(needed)}
-        self._reader = reader
+        super().__init__(reader)
         self._units = [(bands[at].scale, bands[at].offset) for at in needed]
         self._chosen = [
             rows[one]
@@ -117,9 +117,7 @@ class DerivedReader:
             else _Computation(one, [rows[at] for at in one.inputs])
             for one in chosen
         ]
-        self.geobox = reader.geobox
-        self.block_shape = reader.block_shape
-        self.dtype: np.dtype[np.generic] = np.result_type(
+        self.dtype = np.result_type(
             np.float32, *(np.promote_types(bands[at].dtype, np.float32) for at in needed)
         )
 
@@ -128,24 +126,8 @@ class DerivedReader:
         """What a user should know about how the bands are read and computed."""
         return (*self._reader.notes, *self._without_value())
 
-    def read(self, window: Window) -> Pixels:
-        """Read a window that lies inside the raster.
-
-        Raises:
-            RasterReadError: a block of the window cannot be decoded.
-        """
-        return self._computed(self._reader.read(window))
-
-    def read_salvaged(self, window: Window) -> tuple[Pixels, tuple[Window, ...]]:
-        """Read a window; blocks that cannot be decoded become invalid, and are returned whole."""
-        pixels, lost = self._reader.read_salvaged(window)
-        return self._computed(pixels), lost
-
-    def may_hold_data(self, window: Window) -> bool:
-        """Return False where no pixel of the window can be valid."""
-        return self._reader.may_hold_data(window)
-
-    def _computed(self, read: Pixels) -> Pixels:
+    def changed(self, read: Pixels) -> Pixels:
+        """Return the bands that are handed out, those that are computed among them."""
         values = np.empty((len(self._chosen), *read.values.shape[1:]), self.dtype)
         for into, one in zip(values, self._chosen, strict=True):
             if isinstance(one, int):

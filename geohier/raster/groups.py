@@ -12,7 +12,7 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
-from geohier.geo.window import Window
+from geohier.raster.changed import ChangedReader
 from geohier.raster.source import PixelReader, Pixels
 
 
@@ -31,7 +31,7 @@ class BandGroup:
     taken: date | None = None
 
 
-class GroupedReader:
+class GroupedReader(ChangedReader):
     """Reads bands of which groups are valid or not by themselves (a `PixelReader`).
 
     Args:
@@ -40,35 +40,11 @@ class GroupedReader:
     """
 
     def __init__(self, reader: PixelReader, groups: Sequence[BandGroup]) -> None:
-        self._reader = reader
+        super().__init__(reader)
         self._groups = groups
-        self.geobox = reader.geobox
-        self.dtype = reader.dtype
-        self.block_shape = reader.block_shape
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What a user should know about how the bands are read."""
-        return self._reader.notes
-
-    def read(self, window: Window) -> Pixels:
-        """Read a window that lies inside the raster.
-
-        Raises:
-            RasterReadError: a block of the window cannot be decoded.
-        """
-        return self._grouped(self._reader.read(window))
-
-    def read_salvaged(self, window: Window) -> tuple[Pixels, tuple[Window, ...]]:
-        """Read a window; blocks that cannot be decoded become invalid, and are returned whole."""
-        pixels, lost = self._reader.read_salvaged(window)
-        return self._grouped(pixels), lost
-
-    def may_hold_data(self, window: Window) -> bool:
-        """Return False where no pixel of the window can be valid."""
-        return self._reader.may_hold_data(window)
-
-    def _grouped(self, read: Pixels) -> Pixels:
+    def changed(self, read: Pixels) -> Pixels:
+        """Return the pixels with the mask of its group for each band."""
         if len(read.valid) == 1:  # one mask for all bands
             return read
         seen = seen_by(self._groups, read)

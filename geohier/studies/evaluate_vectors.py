@@ -60,7 +60,7 @@ def evaluate_vectors(
         except LabelError:
             raise
         except GeohierError as error:
-            failed[path.stem] = error
+            failed[shown(path)] = error
             continue
         for name, objects in one.items():
             found.setdefault(name, []).append(objects)

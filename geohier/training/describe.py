@@ -114,13 +114,12 @@ def _points(config: TrainConfig, data: TrainingData, row: Row) -> PointRule | No
         return None
     own, larger = config.detection, config.model.downsample
     pixel_m = 1.0 if data.gsd_m is None else sum(data.gsd_m) / 2
-    apart_px = 2 * own.spread_px if own.apart_m is None else own.apart_m / pixel_m
     names = [one.name for at, one in enumerate(config.data.classes) if at != config.data.ground]
     scores = {name: row[f"choose_threshold.{name}"] for name in names}
     return PointRule(
         ground=config.data.ground,
         thresholds={name: UNSEEN if score is None else score for name, score in scores.items()},
-        apart_px=larger * apart_px,
+        apart_px=larger * own.apart_px(pixel_m),
         smooth_px=larger * SMOOTH_PX,
         match_m=own.match_m,
     )

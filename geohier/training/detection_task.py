@@ -52,7 +52,7 @@ class DetectionTask(SegmentationTask):
         self.ground = loss.ground
         own = config.detection
         self.match_px = own.match_m / pixel_m
-        self.apart_px = 2 * own.spread_px if own.apart_m is None else own.apart_m / pixel_m
+        self.apart_px = own.apart_px(pixel_m)
         self._judged: dict[int, list[Judged]] = {}
 
     @property
