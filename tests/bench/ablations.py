@@ -22,8 +22,6 @@ import render
 import torch
 from machine import describe_machine
 
-from geohier.raster.durable import write_durably
-
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 type Json = dict[str, Any]
@@ -99,10 +97,8 @@ def write_summary(name: str, runs: Path) -> None:
         "threads": torch.get_num_threads(),
         "found": json.loads(found.read_text(encoding="utf-8")),
     }
-    path = docs / "results" / f"ablation-{name}.json"
-    write_durably(path, (json.dumps(document, indent=1) + "\n").encode())
     shutil.copyfile(folder / "ablation.png", docs / "images" / f"ablation-{name}.png")
-    render.main()
+    render.publish(f"ablation-{name}", document)
 
 
 def read_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:

@@ -10,7 +10,6 @@ level that its pixels weigh, 0 for the finest.
 """
 
 import argparse
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,9 +29,7 @@ from geohier.data.label_objects import TOUCHING
 from geohier.data.labels import IGNORE_INDEX
 from geohier.models.hierarchy import HierarchicalSegmenter
 from geohier.models.without_level import look_without
-from geohier.raster.durable import write_durably
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 EDGES_M = (0.0, 4.0, 8.0, 12.0, 16.0, 24.0, 32.0, float("inf"))
 """Bounds of the sizes: diameters of discs of the same area, in metres."""
 
@@ -140,9 +137,7 @@ def main() -> None:
         "machine": describe_machine(),
         "found": {"class": of_class, "sizes": by_bins(found)},
     }
-    path = REPOSITORY / "docs" / "results" / f"levels-{arguments.name}.json"
-    write_durably(path, (json.dumps(document, indent=1) + "\n").encode())
-    render.main()
+    render.publish(f"levels-{arguments.name}", document)
 
 
 if __name__ == "__main__":

@@ -29,11 +29,9 @@ from geohier.config.schema import TrainConfig
 from geohier.inference.exits import COUNTED, IN_FULL, SEEN, EarlyExits
 from geohier.inference.options import PredictOptions
 from geohier.models.directory import LoadedModel, load_model
-from geohier.raster.durable import write_durably
 from geohier.studies.evaluate import Evaluation
 from geohier.studies.evaluate_model import evaluate_model
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 SURE = (0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999)
 
 type Json = dict[str, Any]
@@ -146,9 +144,7 @@ def main() -> None:
         "machine": describe_machine(),
         "found": found,
     }
-    path = REPOSITORY / "docs" / "results" / f"exits-{given.name}.json"
-    write_durably(path, (json.dumps(document, indent=1) + "\n").encode())
-    render.main()
+    render.publish(f"exits-{given.name}", document)
 
 
 if __name__ == "__main__":

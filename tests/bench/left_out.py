@@ -25,7 +25,6 @@ from geohier.config.load import load_config
 from geohier.data.catalog import read_catalog
 from geohier.evaluation.bootstrap import BLOCK_PX, Range, bootstrap, paired_difference
 from geohier.evaluation.segmentation import class_scores
-from geohier.raster.durable import write_durably
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -189,9 +188,7 @@ def main() -> None:
                 run_cell(cell, Path(arguments.data_root))
             document = summarise(name, found)
             if document is not None:
-                path = REPOSITORY / "docs" / "results" / f"left-out-{name}.json"
-                write_durably(path, (json.dumps(document, indent=1) + "\n").encode())
-        render.main()
+                render.publish(f"left-out-{name}", document)
 
 
 if __name__ == "__main__":

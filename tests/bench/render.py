@@ -24,6 +24,8 @@ import tiling
 import wiped_memory_table
 from share_plot import draw_shares
 
+from geohier.raster.durable import write_durably
+
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 BENCHES: Mapping[str, ModuleType] = {
@@ -71,6 +73,13 @@ def main() -> None:
             exits_table.draw(
                 _read(DOCS / "results")[name]["found"], DOCS / "images" / f"{name}.png"
             )
+
+
+def publish(name: str, document: Json) -> None:
+    """Write a result and the page that shows it."""
+    path = DOCS / "results" / f"{name}.json"
+    write_durably(path, (json.dumps(document, indent=1) + "\n").encode())
+    main()
 
 
 def page(folder: Path) -> str:

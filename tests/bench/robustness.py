@@ -8,7 +8,6 @@ of a model with latents, NAME:8=PATH is the mean of eight draws, NAME=PATH goes 
 """
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,9 +25,7 @@ from geohier.data.chips import Chip
 from geohier.data.labels import IGNORE_INDEX
 from geohier.evaluation.boundary import BoundaryCounts, boundary_counts
 from geohier.evaluation.segmentation import class_scores, macro
-from geohier.raster.durable import write_durably
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 WITHIN_PX = (1, 2, 3)
 """How near an outline is to be, in pixels of the network."""
 NOISES = (0.0, 0.1, 0.25, 0.5)
@@ -118,9 +115,7 @@ def main() -> None:
         "machine": describe_machine(),
         "found": {"class": of_class, "models": found},
     }
-    path = REPOSITORY / "docs" / "results" / f"robustness-{arguments.name}.json"
-    write_durably(path, (json.dumps(document, indent=1) + "\n").encode())
-    render.main()
+    render.publish(f"robustness-{arguments.name}", document)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ half of all chips away; a network that does as well with it has not used its sec
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -27,9 +26,7 @@ from geohier.data.chips import Chip
 from geohier.data.labels import IGNORE_INDEX
 from geohier.errors import GeohierError, ModelError
 from geohier.evaluation.bootstrap import bootstrap, paired_difference
-from geohier.raster.durable import write_durably
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 SHOWN = ("its own", "dropped", "of other ground")
 """What the network is shown of the second sensor."""
 
@@ -103,9 +100,7 @@ def main() -> None:
         "machine": describe_machine(),
         "found": {"models": len(runs), "chips": chips, "scores": compare(runs)},
     }
-    path = REPOSITORY / "docs" / "results" / f"second-{arguments.name}.json"
-    write_durably(path, (json.dumps(document, indent=1) + "\n").encode())
-    render.main()
+    render.publish(f"second-{arguments.name}", document)
 
 
 if __name__ == "__main__":

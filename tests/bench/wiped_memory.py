@@ -8,7 +8,6 @@ as `geohier evaluate` does it.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -27,10 +26,7 @@ from geohier.errors import GeohierError, ModelError
 from geohier.evaluation.bootstrap import bootstrap, paired_difference
 from geohier.layers.memory import memories
 from geohier.models.directory import LoadedModel, load_model
-from geohier.raster.durable import write_durably
 from geohier.studies.evaluate_model import evaluate_model
-
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 type Json = dict[str, Any]
 type Counts = NDArray[np.int64]
@@ -96,9 +92,7 @@ def main() -> None:
             "scores": compare(runs, [one.name for one in config.data.classes]),
         },
     }
-    path = REPOSITORY / "docs" / "results" / f"wiped-{arguments.name}.json"
-    write_durably(path, (json.dumps(document, indent=1) + "\n").encode())
-    render.main()
+    render.publish(f"wiped-{arguments.name}", document)
 
 
 if __name__ == "__main__":
